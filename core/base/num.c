@@ -161,7 +161,7 @@ void num_shortest(double v, struct num_decimal *out)
         return;
     if (a < 1e12) {
         for (int d = 0; d <= 3; d++) {
-            double r = floor(a * EXACT10[d] + 0.5);
+            double r = (double)(int64_t)(a * EXACT10[d] + 0.5);
             if (r / EXACT10[d] == a) {
                 out->digits = (uint64_t)r;
                 out->exp = -d;
@@ -185,6 +185,15 @@ static size_t put_digits(char *out, uint64_t v)
 {
     char room[20];
     size_t at = sizeof room;
+
+    if (v < 10) {
+        *out = (char)('0' + v);
+        return 1;
+    }
+    if (v < 100) {
+        memcpy(out, PAIRS + v * 2, 2);
+        return 2;
+    }
 
     while (v >= 100) {
         at -= 2;

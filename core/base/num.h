@@ -13,7 +13,7 @@
 
 #define NUM_INT_MAX 24    /* room that num_int may use */
 #define NUM_DOUBLE_MAX 32 /* room that num_double may use */
-#define NUM_FIXED_MAX 480 /* room that num_fixed may use */
+#define NUM_FIXED_MAX 640 /* room that num_fixed may use */
 
 /* The whole numbers every double-only reader keeps: -2^53 … 2^53. */
 #define NUM_EXACT_MAX ((int64_t)1 << 53)

@@ -64,6 +64,14 @@ static inline int put(struct writer *w, const void *data, size_t n)
     return 0;
 }
 
+/* Where a number of at most `n` bytes may be written; NULL: there is no room at once. */
+static inline char *room(struct writer *w, size_t n)
+{
+    struct buf *b = w->out;
+
+    return b->cap - b->len < n ? NULL : b->data + b->len;
+}
+
 static inline int put_char(struct writer *w, char c)
 {
     struct buf *b = w->out;
@@ -138,9 +146,34 @@ static int put_html_run(struct writer *w, const char *s, size_t n)
     }
 }
 
+#define SHORT_MAX 48
+
+/* A string of plain ASCII in one go: most keys and many values. 0 when it must be looked at closer. */
+static inline int write_short(struct writer *w, const char *s, size_t n)
+{
+    struct buf *b = w->out;
+
+    if (n > SHORT_MAX || b->cap - b->len < SHORT_MAX + 2)
+        return 0;
+    char *to = b->data + b->len;
+    *to++ = '"';
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)s[i];
+        if (c < 0x20 || c > 0x7E || c == '"' || c == '\\')
+            return 0;
+        to[i] = (char)c;
+    }
+    to[n] = '"';
+    b->len += n + 2;
+    return 1;
+}
+
 static int write_string(struct writer *w, const char *s, size_t n)
 {
     int has_high = 0;
+
+    if (!(w->flags & BIND_JSON_HTML) && write_short(w, s, n))
+        return 0;
     size_t run = plain_run(s, n, &has_high);
 
     if (put_char(w, '"') != 0)
@@ -216,6 +249,7 @@ static int write_array(struct writer *w, int t)
 {
     lua_State *L = w->L;
     lua_Integer n = 0;
+    int top = lua_gettop(L);
 
     if (put_char(w, '[') != 0)
         return -1;
@@ -228,7 +262,7 @@ static int write_array(struct writer *w, int t)
         }
         n++;
         w->path[w->depth - 1] = (struct step){ NULL, n };
-        if ((n > 1 && put_char(w, ',') != 0) || write_value(w, lua_gettop(L)) != 0)
+        if ((n > 1 && put_char(w, ',') != 0) || write_value(w, top) != 0)
             return -1;
         lua_pop(L, 1);
     } while (lua_next(L, t));
@@ -250,12 +284,12 @@ static int write_pair(struct writer *w, int index, int is_first)
 static int write_object(struct writer *w, int t)
 {
     lua_State *L = w->L;
-    int is_first = 1;
+    int is_first = 1, top = lua_gettop(L);
 
     do {
         if (lua_type(L, -2) != LUA_TSTRING)
             return refuse_key(w, -2);
-        if (write_pair(w, lua_gettop(L), is_first) != 0)
+        if (write_pair(w, top, is_first) != 0)
             return -1;
         is_first = 0;
         lua_pop(L, 1);
@@ -347,19 +381,25 @@ static int write_table(struct writer *w, int t)
 
 static int write_number(struct writer *w, int index)
 {
-    char text[NUM_DOUBLE_MAX];
+    char text[NUM_DOUBLE_MAX], *to = room(w, NUM_DOUBLE_MAX);
 
     if (lua_isinteger(w->L, index)) {
         lua_Integer i = lua_tointeger(w->L, index);
         if (i > NUM_EXACT_MAX || i < -NUM_EXACT_MAX)
             return refuse(w, ERR_INVALID, "an integer beyond 2^53, which not every reader can keep; "
                                           "send it as text");
-        return put(w, text, num_int(text, i));
+        if (to == NULL)
+            return put(w, text, num_int(text, i));
+        w->out->len += num_int(to, i);
+        return 0;
     }
     lua_Number v = lua_tonumber(w->L, index);
     if (!isfinite(v))
         return refuse(w, ERR_NAN, isnan(v) ? "not a number (NaN)" : "an infinite number");
-    return put(w, text, num_double(text, v));
+    if (to == NULL)
+        return put(w, text, num_double(text, v));
+    w->out->len += num_double(to, v);
+    return 0;
 }
 
 static int write_value(struct writer *w, int index)
