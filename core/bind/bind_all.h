@@ -1,0 +1,13 @@
+/*
+ * bind_all.h - the openers of all C modules for scripts, in the order of bind_all.c.
+ */
+#ifndef BIND_BIND_ALL_H
+#define BIND_BIND_ALL_H
+
+#include <lua.h>
+
+int luaopen_core_json(lua_State *L);
+int luaopen_core_load(lua_State *L);
+int luaopen_core_task(lua_State *L);
+
+#endif

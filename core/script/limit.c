@@ -1,0 +1,110 @@
+/*
+ * limit.c - memory cap and time budgets of the VM. See limit.h for how and why.
+ */
+#include "script/limit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <lauxlib.h>
+
+#define TICK_SIGNAL (SIGRTMIN + 3)
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
+static struct limit_time *volatile watched;
+
+void *limit_alloc(void *ud, void *block, size_t old_bytes, size_t new_bytes)
+{
+    struct limit_memory *m = ud;
+    size_t held = block != NULL ? old_bytes : 0; /* without a block, old_bytes is a type tag */
+
+    if (new_bytes == 0) {
+        free(block);
+        m->now -= held;
+        return NULL;
+    }
+    if (new_bytes > held && new_bytes - held > m->cap - m->now)
+        return NULL;
+    void *p = realloc(block, new_bytes);
+    if (p == NULL)
+        return NULL;
+    m->now = m->now - held + new_bytes;
+    if (m->now > m->peak)
+        m->peak = m->now;
+    return p;
+}
+
+static void on_instruction(lua_State *L, lua_Debug *ar)
+{
+    (void)ar;
+    luaL_error(L, "stopped: the script was over its time budget or cancelled");
+}
+
+void limit_kill(lua_State *L)
+{
+    lua_sethook(L, on_instruction, LUA_MASKCOUNT, 1);
+}
+
+void limit_release(lua_State *L)
+{
+    lua_sethook(L, NULL, 0, 0);
+}
+
+/* Runs inside a signal: only plain memory, and lua_sethook. */
+static void on_tick(int signum)
+{
+    struct limit_time *t = watched;
+    lua_State *L = t != NULL ? t->active : NULL;
+
+    (void)signum;
+    if (L == NULL || t->budget_ticks == 0)
+        return;
+    if (t->seen_burst != t->burst) {
+        t->seen_burst = t->burst;
+        t->ticks = 0;
+    }
+    if (++t->ticks <= t->budget_ticks)
+        return;
+    t->killed = 1;
+    limit_kill(L);
+}
+
+int limit_start(struct limit_time *t, struct err *e)
+{
+    struct sigaction act = { .sa_handler = on_tick, .sa_flags = SA_RESTART };
+    struct sigevent ev = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = TICK_SIGNAL };
+    struct itimerspec every = { .it_interval = { .tv_nsec = LIMIT_TICK_MS * 1000000L },
+                                .it_value = { .tv_nsec = LIMIT_TICK_MS * 1000000L } };
+
+    if (watched != NULL)
+        return err_set(e, ERR_EXISTS, "this process has a script host already");
+    sigemptyset(&act.sa_mask);
+    ev.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
+    if (sigaction(TICK_SIGNAL, &act, NULL) != 0 ||
+        timer_create(CLOCK_THREAD_CPUTIME_ID, &ev, &t->timer) != 0)
+        return err_errno(e, errno, "cannot make the time budget's timer");
+    t->has_timer = 1;
+    watched = t;
+    if (timer_settime(t->timer, 0, &every, NULL) != 0) {
+        int errnum = errno;
+        limit_stop(t);
+        return err_errno(e, errnum, "cannot start the time budget's timer");
+    }
+    return 0;
+}
+
+void limit_stop(struct limit_time *t)
+{
+    if (!t->has_timer)
+        return;
+    timer_delete(t->timer);
+    t->has_timer = 0;
+    watched = NULL;
+    /* a tick may still be on its way to this thread: let it find nobody rather than end us */
+    signal(TICK_SIGNAL, SIG_IGN);
+}

@@ -1,0 +1,55 @@
+/*
+ * limit.h - what a script may use: memory of the VM, processor time between two waits.
+ *
+ * Memory: one allocator with a cap; an allocation beyond it ends the run that asked.
+ *
+ * Time: a timer on the processor time of the loop thread ticks every LIMIT_TICK_MS of work (never
+ * when idle). Its signal counts ticks of one burst; over the budget it sets a hook on the coroutine
+ * that is executing, which then raises at every instruction until the run is gone: neither pcall
+ * nor another coroutine escapes. A hook that is always set (as Lua hosts often do) would make Lua
+ * 5.4 take its slow path on every instruction; this costs a run nothing. lua_sethook is made to be
+ * called from a signal (manual 5.4, 4.7; lua.c does).
+ *
+ * A C function cannot be stopped: no pattern with more than one open repeat against outside text.
+ * The supervisor ends a process whose loop stands still.
+ */
+#ifndef SCRIPT_LIMIT_H
+#define SCRIPT_LIMIT_H
+
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include <lua.h>
+
+#include "base/err.h"
+
+#define LIMIT_TICK_MS 10
+
+struct limit_memory {
+    size_t now, peak, cap;
+};
+
+/* A lua_Alloc; ud is a struct limit_memory. */
+void *limit_alloc(void *ud, void *block, size_t old_bytes, size_t new_bytes);
+
+struct limit_time {
+    lua_State *volatile active;        /* the coroutine that executes, NULL when none does */
+    volatile sig_atomic_t killed;      /* the run on the stack must end */
+    volatile uint32_t burst;           /* number of the burst on the stack; changes at each resume */
+    volatile uint32_t budget_ticks;    /* of that burst; 0 = no limit */
+    uint32_t seen_burst, ticks;        /* the signal's own */
+    timer_t timer;
+    int has_timer;
+};
+
+/* Starts and ends the ticking for the calling thread. One per process. */
+int limit_start(struct limit_time *t, struct err *e);
+void limit_stop(struct limit_time *t);
+
+/* From now on L raises at every instruction, until limit_release. */
+void limit_kill(lua_State *L);
+void limit_release(lua_State *L);
+
+#endif
