@@ -96,8 +96,8 @@ int db_open_wait(struct db **out, uv_loop_t *loop, const char *path, const struc
 
 /*
  * Cancels everything, rolls back, closes; returns at once. The done of each request still comes.
- * The memory goes when the loop has closed the handle. `db` is not to be used again; iterators and
- * backups of it may be, and answer that it is closed. NULL is fine.
+ * The memory goes when the loop has closed the handle. `db` is not to be used again, but its
+ * iterators and backups still have to be closed. NULL is fine.
  */
 void db_close(struct db *db);
 

@@ -163,11 +163,12 @@ static void on_done(struct db_hold *h)
     b->done(b);
 }
 
-void db_backup_next(struct db_backup *b, int n_pages, void (*done)(struct db_backup *))
+int db_backup_next(struct db_backup *b, int n_pages, void (*done)(struct db_backup *),
+                   struct err *e)
 {
     b->n_pages = n_pages > 0 ? n_pages : 1;
     b->done = done;
-    db_hold_call(&b->hold, copy, on_done);
+    return db_hold_call(&b->hold, copy, on_done, e);
 }
 
 void db_backup_close(struct db_backup *b)

@@ -28,8 +28,9 @@ struct db_backup {
  * memory. `busy`, `nomem`, `unsupported`. */
 int db_backup_new(struct db_backup **out, struct db *db, const char *path, struct err *e);
 
-/* Copies n_pages more. One at a time, until is_complete. */
-void db_backup_next(struct db_backup *b, int n_pages, void (*done)(struct db_backup *));
+/* Copies n_pages more. One at a time, until is_complete. -1 as db_cursor_next. */
+int db_backup_next(struct db_backup *b, int n_pages, void (*done)(struct db_backup *),
+                   struct err *e);
 
 /* Ends it, complete or not; never waits. NULL is fine. */
 void db_backup_close(struct db_backup *b);

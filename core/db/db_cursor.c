@@ -97,12 +97,13 @@ static void on_done(struct db_hold *h)
     cur->done(cur);
 }
 
-void db_cursor_next(struct db_cursor *cur, size_t n_max, void (*done)(struct db_cursor *))
+int db_cursor_next(struct db_cursor *cur, size_t n_max, void (*done)(struct db_cursor *),
+                   struct err *e)
 {
     db_rows_clear(&cur->rows);
     cur->n_max = n_max > 0 ? n_max : 1;
     cur->done = done;
-    db_hold_call(&cur->hold, fetch, on_done);
+    return db_hold_call(&cur->hold, fetch, on_done, e);
 }
 
 void db_cursor_close(struct db_cursor *cur)

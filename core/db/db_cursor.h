@@ -28,8 +28,10 @@ struct db_cursor {
 int db_cursor_new(struct db_cursor **out, struct db *db, uint64_t tx, const char *sql,
                   size_t bytes, const struct db_args *args, struct err *e);
 
-/* Fetches the next batch, at most n_max rows and about 1 MiB. One at a time. */
-void db_cursor_next(struct db_cursor *cur, size_t n_max, void (*done)(struct db_cursor *));
+/* Fetches the next batch, at most n_max rows and about 1 MiB. One at a time. -1 with `invalid`, and
+ * no done, when the database was closed. */
+int db_cursor_next(struct db_cursor *cur, size_t n_max, void (*done)(struct db_cursor *),
+                   struct err *e);
 
 /* Cancels what runs, whose done still comes, and frees when that is over. Never waits. */
 void db_cursor_close(struct db_cursor *cur); /* NULL is fine */

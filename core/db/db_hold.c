@@ -100,9 +100,11 @@ static void on_done(struct db_req *req)
         end_it(h);
 }
 
-void db_hold_call(struct db_hold *h, int (*call)(struct db_req *, struct db_conn *, struct err *),
-                  void (*done)(struct db_hold *))
+int db_hold_call(struct db_hold *h, int (*call)(struct db_req *, struct db_conn *, struct err *),
+                 void (*done)(struct db_hold *), struct err *e)
 {
+    if (h->db->is_closed)
+        return err_set(e, ERR_INVALID, "this database is closed");
     db_req_deinit(&h->req);
     db_req_init(&h->req, DB_CALL, on_done);
     h->req.hold = h;
@@ -111,6 +113,7 @@ void db_hold_call(struct db_hold *h, int (*call)(struct db_req *, struct db_conn
     h->done = done;
     h->is_running = 1;
     db_submit(h->db, &h->req);
+    return 0;
 }
 
 void db_hold_close(struct db_hold *h)

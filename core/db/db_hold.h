@@ -1,8 +1,7 @@
 /*
  * db_hold.h - what keeps a connection of its own between two requests: iterators and backups.
  *
- * One request at a time; closing is never waited for. The hold outlives its database if need be and
- * then answers that it is closed. Loop thread, but for `call` and `end`.
+ * One request at a time; closing is never waited for. The hold may outlive its database. Loop thread, but for `call` and `end`.
  */
 #ifndef DB_HOLD_H
 #define DB_HOLD_H
@@ -28,9 +27,10 @@ struct db_hold {
  * open. The caller has zeroed the hold and set end and release. */
 int db_hold_init(struct db_hold *h, struct db *db, uint64_t tx, struct err *e);
 
-/* Runs req.call on a thread; done comes as for any request. One at a time. */
-void db_hold_call(struct db_hold *h, int (*call)(struct db_req *, struct db_conn *, struct err *),
-                  void (*done)(struct db_hold *));
+/* Runs req.call on a thread; done comes as for any request. One at a time. -1 with `invalid`, and no
+ * done, when the database was closed. */
+int db_hold_call(struct db_hold *h, int (*call)(struct db_req *, struct db_conn *, struct err *),
+                 void (*done)(struct db_hold *), struct err *e);
 
 /* Cancels what runs (its done still comes), lets go of the connection, frees. Once. */
 void db_hold_close(struct db_hold *h);
