@@ -8,7 +8,7 @@
 
 CREATE TABLE settings(
   name TEXT PRIMARY KEY,
-  value TEXT NOT NULL CHECK (json_valid(value)),
+  value TEXT NOT NULL,
   updated_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
   updated_by TEXT
 ) STRICT, WITHOUT ROWID;
@@ -60,7 +60,7 @@ CREATE TABLE workers(
 
 CREATE TABLE configs(
   config_id TEXT PRIMARY KEY,             -- MD5 of the sorted JSON
-  config TEXT NOT NULL CHECK (json_valid(config)),
+  config TEXT NOT NULL,
   created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
   is_active INTEGER NOT NULL DEFAULT 0 CHECK (is_active IN (0, 1)),
   source TEXT                             -- manual_upload, tuning
@@ -82,20 +82,22 @@ CREATE TABLE jobs(
   finished_at TEXT,
   created_by TEXT,                        -- key_id
   generation TEXT REFERENCES generations,
-  parameters TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(parameters)),
+  parameters TEXT NOT NULL DEFAULT '{}',
   param_hash TEXT,
-  result TEXT CHECK (result IS NULL OR json_valid(result)),
+  result TEXT,
   result_id TEXT,
   config_id TEXT REFERENCES configs,
   model_id TEXT,
   error_code TEXT,
   error_message TEXT,
-  error_details TEXT CHECK (error_details IS NULL OR json_valid(error_details)),
+  error_details TEXT,
   progress REAL NOT NULL DEFAULT 0 CHECK (progress BETWEEN 0 AND 100),
   progress_text TEXT,
-  -- the queue
+  -- The queue. The engine looks for jobs by `queue` only, people by `status`: with both in one
+  -- query the planner would take the index of the wrong one.
+  queue TEXT DEFAULT 'ready'              -- asleep: until run_at or waiting_for; NULL: finished
+    CHECK (queue IN ('ready', 'asleep', 'running')),
   priority INTEGER NOT NULL DEFAULT 0,    -- higher goes first
-  is_ready INTEGER NOT NULL DEFAULT 1 CHECK (is_ready IN (0, 1)), -- 0: sleeps until run_at or waiting_for
   run_at TEXT,                            -- back-off, job:sleep, deadline of job:wait_for
   waiting_for TEXT,                       -- name of a signal, or the id of a child job
   attempt INTEGER NOT NULL DEFAULT 0,
@@ -112,15 +114,17 @@ CREATE TABLE jobs(
   parent_job_id TEXT REFERENCES jobs(job_id) ON DELETE SET NULL,
   retry_of TEXT,
   schedule_name TEXT,
-  datasphere_job_id TEXT
+  datasphere_job_id TEXT,
+  CHECK (coalesce(queue, '') = CASE status WHEN 'running' THEN 'running'
+         WHEN 'pending' THEN iif(queue = 'asleep', 'asleep', 'ready') ELSE '' END)
 ) STRICT;
 -- claiming: the best of each key, then the best of those; sleepers and the finished are not in it
 CREATE INDEX jobs_queue ON jobs(concurrency_key, priority DESC, job_seq, concurrency_max)
-  WHERE status = 'pending' AND is_ready = 1;
-CREATE INDEX jobs_sleeping ON jobs(run_at) WHERE status = 'pending' AND is_ready = 0;
+  WHERE queue = 'ready';
+CREATE INDEX jobs_asleep ON jobs(run_at) WHERE queue = 'asleep';
 CREATE INDEX jobs_waiting ON jobs(waiting_for) WHERE waiting_for IS NOT NULL;
-CREATE INDEX jobs_running ON jobs(concurrency_key) WHERE status = 'running';
-CREATE INDEX jobs_leased ON jobs(lease_until) WHERE status = 'running';
+CREATE INDEX jobs_running ON jobs(concurrency_key) WHERE queue = 'running';
+CREATE INDEX jobs_leased ON jobs(lease_until) WHERE queue = 'running';
 CREATE INDEX jobs_deadline ON jobs(deadline_at) WHERE deadline_at IS NOT NULL AND finished_at IS NULL;
 -- listing, newest first: the row number is the cursor
 CREATE INDEX jobs_by_type ON jobs(job_type, status);
@@ -174,10 +178,10 @@ CREATE TABLE job_steps(
   attempt INTEGER NOT NULL DEFAULT 1,
   started_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
   finished_at TEXT,
-  result TEXT CHECK (result IS NULL OR json_valid(result)),
+  result TEXT,
   error_code TEXT,
   error_message TEXT,
-  error_details TEXT CHECK (error_details IS NULL OR json_valid(error_details)),
+  error_details TEXT,
   PRIMARY KEY (job_id, name, item)
 ) STRICT, WITHOUT ROWID;
 
@@ -191,7 +195,7 @@ CREATE TABLE job_events(
   level TEXT CHECK (level IS NULL OR level IN ('debug', 'info', 'warn', 'error')),
   step TEXT,
   message TEXT,
-  data TEXT CHECK (data IS NULL OR json_valid(data))
+  data TEXT
 ) STRICT;
 CREATE INDEX job_events_job ON job_events(job_id, type);
 CREATE INDEX job_events_stream ON job_events(job_id);
@@ -203,7 +207,7 @@ CREATE VIEW job_logs AS
 CREATE TABLE job_signals(
   job_id TEXT NOT NULL REFERENCES jobs(job_id) ON DELETE CASCADE,
   name TEXT NOT NULL,
-  payload TEXT CHECK (payload IS NULL OR json_valid(payload)),
+  payload TEXT,
   at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
   sent_by TEXT,
   PRIMARY KEY (job_id, name)
@@ -247,7 +251,7 @@ CREATE TABLE schedules(
   job_type TEXT NOT NULL,
   spec TEXT NOT NULL,                     -- "day 03:00", or cron text
   time_zone TEXT NOT NULL,
-  parameters TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(parameters)),
+  parameters TEXT NOT NULL DEFAULT '{}',
   is_paused INTEGER NOT NULL DEFAULT 0 CHECK (is_paused IN (0, 1)),
   next_at TEXT,                           -- NULL: never again
   last_at TEXT,
@@ -279,7 +283,7 @@ CREATE TABLE webhooks(
   url TEXT NOT NULL,
   secret TEXT NOT NULL,
   job_type TEXT,                          -- NULL: of any type
-  events TEXT NOT NULL DEFAULT '["completed","failed","cancelled"]' CHECK (json_valid(events)),
+  events TEXT NOT NULL DEFAULT '["completed","failed","cancelled"]',
   is_active INTEGER NOT NULL DEFAULT 1 CHECK (is_active IN (0, 1)),
   created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
   created_by TEXT
@@ -442,12 +446,12 @@ CREATE TABLE data_upload_results(
   result_id TEXT PRIMARY KEY,
   job_id TEXT NOT NULL REFERENCES jobs(job_id) ON DELETE CASCADE,
   records_processed INTEGER NOT NULL,
-  features_generated TEXT NOT NULL CHECK (json_valid(features_generated)),
+  features_generated TEXT NOT NULL,
   processing_run_id INTEGER REFERENCES processing_runs ON DELETE SET NULL,
   rows_read INTEGER NOT NULL DEFAULT 0,
   rows_accepted INTEGER NOT NULL DEFAULT 0,
   rows_rejected INTEGER NOT NULL DEFAULT 0,
-  summary TEXT CHECK (summary IS NULL OR json_valid(summary)), -- reasons, months, new products, …
+  summary TEXT, -- reasons, months, new products, …
   duplicate_of TEXT,
   created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
 ) STRICT;
@@ -462,7 +466,7 @@ CREATE TABLE models(
   model_kind TEXT NOT NULL DEFAULT 'sales', -- the service it answers for
   model_path TEXT NOT NULL,
   created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
-  metadata TEXT CHECK (metadata IS NULL OR json_valid(metadata)),
+  metadata TEXT,
   sha256 TEXT,
   is_active INTEGER NOT NULL DEFAULT 0 CHECK (is_active IN (0, 1))
 ) STRICT;
@@ -475,7 +479,7 @@ CREATE TABLE training_results(
   job_id TEXT REFERENCES jobs(job_id) ON DELETE SET NULL,
   model_id TEXT REFERENCES models ON DELETE CASCADE,
   config_id TEXT REFERENCES configs,
-  metrics TEXT CHECK (metrics IS NULL OR json_valid(metrics)),
+  metrics TEXT,
   duration REAL,                          -- seconds
   created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
 ) STRICT;
@@ -488,7 +492,7 @@ CREATE TABLE tuning_results(
   result_id TEXT PRIMARY KEY,
   job_id TEXT REFERENCES jobs(job_id) ON DELETE SET NULL,
   config_id TEXT NOT NULL REFERENCES configs,
-  metrics TEXT CHECK (metrics IS NULL OR json_valid(metrics)),
+  metrics TEXT,
   duration REAL,
   created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
 ) STRICT;
@@ -502,7 +506,7 @@ CREATE TABLE prediction_results(
   model_id TEXT NOT NULL REFERENCES models ON DELETE CASCADE,
   prediction_month TEXT NOT NULL,
   output_path TEXT,
-  summary_metrics TEXT CHECK (summary_metrics IS NULL OR json_valid(summary_metrics)),
+  summary_metrics TEXT,
   created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
   UNIQUE (job_id, prediction_month)
 ) STRICT;
@@ -531,7 +535,7 @@ CREATE TABLE report_results(
   result_id TEXT PRIMARY KEY,
   job_id TEXT REFERENCES jobs(job_id) ON DELETE CASCADE,
   report_type TEXT NOT NULL,
-  parameters TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(parameters)),
+  parameters TEXT NOT NULL DEFAULT '{}',
   output_path TEXT,
   records_count INTEGER,
   created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))

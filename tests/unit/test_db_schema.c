@@ -71,15 +71,17 @@ static void test_tables(struct db_conn *c)
 /* Claiming: of each key that has room its best job, then the best of those. */
 static const char claim[] =
     "WITH RECURSIVE keys(k) AS ("
-    "  SELECT min(concurrency_key) FROM jobs WHERE status = 'pending' AND is_ready = 1"
-    "  UNION ALL SELECT (SELECT min(concurrency_key) FROM jobs WHERE status = 'pending' "
-    "    AND is_ready = 1 AND concurrency_key > k) FROM keys WHERE k IS NOT NULL), "
-    "best(job_seq) AS (SELECT (SELECT q.job_seq FROM jobs q WHERE q.status = 'pending' "
-    "    AND q.is_ready = 1 AND q.concurrency_key = k AND (q.concurrency_max IS NULL "
-    "    OR q.concurrency_max > (SELECT count(*) FROM jobs r WHERE r.status = 'running' "
-    "    AND r.concurrency_key = k)) ORDER BY q.priority DESC, q.job_seq LIMIT 1) "
-    "  FROM keys WHERE k IS NOT NULL) "
-    "UPDATE jobs SET status = 'running', attempt = attempt + 1, lease_owner = 'w', "
+    "  SELECT min(concurrency_key) FROM jobs WHERE queue = 'ready'"
+    "  UNION ALL SELECT (SELECT min(concurrency_key) FROM jobs WHERE queue = 'ready' "
+    "    AND concurrency_key > k) FROM keys WHERE k IS NOT NULL), "
+    "counted(k, n) AS MATERIALIZED (SELECT k, (SELECT count(*) FROM jobs r WHERE "
+    "    r.queue = 'running' AND r.concurrency_key = k) FROM keys WHERE k IS NOT NULL), "
+    "best(job_seq) AS (SELECT (SELECT q.job_seq FROM jobs q WHERE q.queue = 'ready' "
+    "    AND q.concurrency_key = k ORDER BY q.priority DESC, q.job_seq LIMIT 1) FROM counted c "
+    "  WHERE NOT EXISTS (SELECT 1 FROM jobs m WHERE m.job_seq = (SELECT q.job_seq FROM jobs q "
+    "    WHERE q.queue = 'ready' AND q.concurrency_key = k ORDER BY q.priority DESC, q.job_seq "
+    "    LIMIT 1) AND m.concurrency_max <= c.n)) "
+    "UPDATE jobs SET status = 'running', queue = 'running', attempt = attempt + 1, lease_owner = 'w', "
     "  lease_until = '2026-01-01T00:00:30.000Z' "
     "WHERE job_seq = (SELECT b.job_seq FROM best b JOIN jobs j ON j.job_seq = b.job_seq "
     "  ORDER BY j.priority DESC, j.job_seq LIMIT 1) RETURNING job_id";
@@ -89,12 +91,12 @@ static const struct {
 } queries[] = {
     {claim, "jobs_queue jobs_running"},
     {"SELECT * FROM jobs WHERE job_id = ?", "sqlite_autoindex_jobs_1"},
-    {"UPDATE jobs SET is_ready = 1 WHERE status = 'pending' AND is_ready = 0 AND run_at <= ?",
-     "jobs_sleeping"},
-    {"SELECT min(run_at) FROM jobs WHERE status = 'pending' AND is_ready = 0", "jobs_sleeping"},
-    {"UPDATE jobs SET lease_until = ? WHERE job_id = ? AND lease_owner = ? AND status = 'running'",
+    {"UPDATE jobs SET queue = 'ready' WHERE queue = 'asleep' AND run_at <= ?",
+     "jobs_asleep"},
+    {"SELECT min(run_at) FROM jobs WHERE queue = 'asleep'", "jobs_asleep"},
+    {"UPDATE jobs SET lease_until = ? WHERE job_id = ? AND lease_owner = ? AND queue = 'running'",
      "sqlite_autoindex_jobs_1"},
-    {"SELECT job_id FROM jobs WHERE status = 'running' AND lease_until < ?", "jobs_leased"},
+    {"SELECT job_id FROM jobs WHERE queue = 'running' AND lease_until < ?", "jobs_leased"},
     {"SELECT job_id FROM jobs WHERE finished_at IS NULL AND deadline_at IS NOT NULL AND "
      "deadline_at <= ?", "jobs_deadline"},
     {"SELECT job_id FROM jobs WHERE waiting_for = ?", "jobs_waiting"},
@@ -107,7 +109,8 @@ static const struct {
      "jobs_by_status"},
     {"SELECT * FROM jobs WHERE created_by = ? AND job_seq < ? ORDER BY job_seq DESC LIMIT 100",
      "jobs_by_key"},
-    {"SELECT max(job_seq) FROM jobs WHERE created_at < ?", "jobs_by_created"},
+    {"SELECT * FROM jobs WHERE created_at >= ? AND created_at < ? ORDER BY created_at DESC, "
+     "job_seq DESC LIMIT 100", "jobs_by_created"},
     {"SELECT * FROM jobs WHERE is_dead = 1 AND job_seq < ? ORDER BY job_seq DESC LIMIT 100",
      "jobs_dead"},
     {"SELECT sum(n) FROM job_counts WHERE job_type = ?", "PRIMARY"},
@@ -177,7 +180,7 @@ static int is_bad_scan(const char *plan)
 {
     for (const char *p = plan; (p = strstr(p, "SCAN ")) != NULL; p += 5)
         if (strncmp(p, "SCAN keys", 9) != 0 && strncmp(p, "SCAN b", 6) != 0 &&
-            strncmp(p, "SCAN best", 9) != 0 && strstr(p, "USING") == NULL)
+            strncmp(p, "SCAN c", 6) != 0 && strstr(p, "USING") == NULL)
             return 1;
     return 0;
 }
@@ -215,15 +218,14 @@ static long long cost_of(struct db_conn *c, const char *sql)
 }
 
 static void add_jobs(struct db_conn *c, int n, const char *type, const char *status,
-                     const char *max, int is_ready)
+                     const char *max, const char *queue)
 {
     char sql[600];
 
     snprintf(sql, sizeof sql, "INSERT INTO jobs(job_id, job_type, status, concurrency_key, "
-             "concurrency_max, is_ready, run_at) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT "
-             "i + 1 FROM n WHERE i < %d) SELECT '%s%s' || i || (SELECT count(*) FROM jobs), '%s', "
-             "'%s', '%s', %s, %d, iif(%d, NULL, '2030') FROM n", n, type, status, type, status, type,
-             max, is_ready, is_ready);
+             "concurrency_max, queue) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT "
+             "i + 1 FROM n WHERE i < %d) SELECT hex(randomblob(16)), '%s', '%s', '%s', %s, %s FROM n",
+             n, type, status, type, max, queue);
     run(c, sql);
 }
 
@@ -235,19 +237,19 @@ static void test_growth(struct db_conn *c)
     static const char total[] = "SELECT sum(n) FROM job_counts WHERE status = 'completed'";
     long long before[3], after[3];
 
-    add_jobs(c, 20, "tuning", "completed", "NULL", 1);
-    add_jobs(c, 20, "training", "pending", "NULL", 1);
+    add_jobs(c, 20, "tuning", "completed", "NULL", "NULL");
+    add_jobs(c, 20, "training", "pending", "NULL", "'ready'");
     run(c, "UPDATE jobs SET priority = 5 WHERE job_seq = (SELECT max(job_seq) FROM jobs)");
     before[0] = cost_of(c, claim);
     CHECK_INT(num(c, "SELECT priority FROM jobs WHERE status = 'running'"), 5);
     before[1] = cost_of(c, list);
     before[2] = cost_of(c, total);
-    add_jobs(c, 20000, "tuning", "completed", "NULL", 1);
-    add_jobs(c, 5000, "training", "pending", "NULL", 0);  /* asleep */
-    add_jobs(c, 5000, "report", "pending", "1", 1);       /* blocked by one that runs */
-    add_jobs(c, 1, "report", "running", "1", 1);
+    add_jobs(c, 20000, "tuning", "completed", "NULL", "NULL");
+    add_jobs(c, 5000, "training", "pending", "NULL", "'asleep'");
+    add_jobs(c, 5000, "report", "pending", "1", "'ready'"); /* blocked by one that runs */
+    add_jobs(c, 1, "report", "running", "1", "'running'");
     run(c, "UPDATE jobs SET priority = 9 WHERE job_type = 'report'");
-    add_jobs(c, 5000, "training", "pending", "NULL", 1);
+    add_jobs(c, 5000, "training", "pending", "NULL", "'ready'");
     after[0] = cost_of(c, claim);
     after[1] = cost_of(c, list);
     after[2] = cost_of(c, total);
@@ -283,7 +285,6 @@ static void test_facts(struct db_conn *c)
     run(c, "INSERT INTO configs(config_id, config, is_active) VALUES('x', '{}', 1)");
     CHECK_INT(db_stmt_script(c, "INSERT INTO configs(config_id, config, is_active) VALUES('y', '{}', 1)",
                              70, &e), -1);
-    CHECK_INT(db_stmt_script(c, "INSERT INTO configs(config_id, config) VALUES('y', '{')", 55, &e), -1);
 }
 
 /* ---- migrating ---- */
@@ -387,6 +388,8 @@ int main(void)
     CHECK_INT(db_migrate(c, steps, n_steps, NULL, &to, &e), 0);
     CHECK_STR(e.code == ERR_NONE ? "fine" : e.text, "fine");
     CHECK_INT(to, n_steps);
+    if (to != n_steps)
+        return check_done();
     test_tables(c);
     test_plans(c);
     test_growth(c);
