@@ -38,7 +38,7 @@ struct baseline_opt baseline_default(enum baseline_method method)
 {
     return (struct baseline_opt){.method = method, .season = 1, .window = 12, .alpha = NAN,
                                  .beta = NAN, .gamma = NAN, .phi = NAN, .alpha_p = NAN,
-                                 .floor = -INFINITY, .penalty = NAN};
+                                 .floor = -INFINITY, .penalty = NAN, .series_norm = 1};
 }
 
 const char *baseline_name(enum baseline_method method)
@@ -219,6 +219,7 @@ int baseline_series(const struct baseline_opt *o, const double *y, size_t n, siz
                     const double *levels, size_t Q, struct baseline_result *r, struct err *e)
 {
     double *work, *fitted = r->fitted;
+    size_t first = 0; /* a series begins with its first known value */
     int infinite = 0;
 
     if (baseline_check(o, e) != 0 || (Q > 0 && metric_quantile_check(levels, Q, e) != 0))
@@ -235,12 +236,15 @@ int baseline_series(const struct baseline_opt *o, const double *y, size_t n, siz
         return err_set(e, ERR_NOMEM, "no memory to forecast a series of %zu", n);
     if (fitted == NULL)
         r->fitted = work + baseline_work(n, o->season, H);
-    run(r, o, y, n, H, Q, work);
+    for (; first < n && isnan(y[first]); first++)
+        r->fitted[first] = NAN;
+    r->fitted += first;
+    run(r, o, y + first, n - first, H, Q, work);
     if (r->is_defined) {
         for (size_t h = 0; h < H; h++)
             r->mean[h] = fmax(r->mean[h], o->floor);
         if (Q > 0 && r->quantile != NULL)
-            fill_quantiles(r, o, y, n, H, levels, Q, work);
+            fill_quantiles(r, o, y + first, n - first, H, levels, Q, work);
     }
     mem_free(work);
     r->fitted = fitted;

@@ -62,7 +62,9 @@ struct baseline_opt {
     double alpha_p;     /* of Croston's interval; NaN = alpha */
     double floor;       /* forecasts and quantiles are not below it; -INFINITY = no floor */
     int fallback;       /* too short for the method: holt, then naive, instead of "not defined" */
-    int instance_norm;  /* ridge: each window by its own mean and deviation */
+    int missing_zero;   /* blocks: a missing value is a 0 (nothing sold), not a gap */
+    int instance_norm;  /* ridge: each window less its own mean, its deviation as regressor */
+    int series_norm;    /* ridge: each series less its mean, by its deviation, before anything */
     double penalty;     /* ridge: lambda as a share of the mean diagonal; NaN = 1e-3 */
 };
 
@@ -85,7 +87,7 @@ struct baseline_demand_class {
     const char *name; /* smooth, erratic, intermittent, lumpy; NULL when there was no demand */
 };
 
-/* season 1, window 12, everything else chosen by the method, no floor, no fallback. */
+/* season 1, window 12, series_norm, everything else chosen by the method, no floor, no fallback. */
 struct baseline_opt baseline_default(enum baseline_method method);
 
 /* The name of a method; the method of a name, or BASELINE_COUNT. */
