@@ -4,6 +4,7 @@
 #include "model/loss.h"
 
 #include <math.h>
+#include <string.h>
 
 double loss_mse(float *dpred, const float *pred, const float *target, size_t n)
 {
@@ -95,6 +96,57 @@ double loss_pinball(float *dpred, const float *pred, const float *target, const 
         s += w * row;
     }
     return s / (double)n;
+}
+
+int loss_kind_of(const char *name)
+{
+    static const char *const names[LOSS_COUNT] = {"mse", "mae", "huber", "pinball"};
+
+    for (int i = 0; i < LOSS_COUNT; i++)
+        if (strcmp(name, names[i]) == 0)
+            return i;
+    return -1;
+}
+
+/* Loss and slope of e = target - pred (slope in pred). */
+static double point(const struct loss_conf *c, int k, double e, double *slope)
+{
+    double a = fabs(e), q, v;
+
+    switch (c->kind) {
+    case LOSS_MSE:
+        *slope = -2 * e;
+        return e * e;
+    case LOSS_MAE:
+        *slope = (e < 0) - (e > 0);
+        return a;
+    case LOSS_HUBER:
+        *slope = -fmax(-c->delta, fmin(c->delta, e));
+        return a <= c->delta ? e * e / 2 : c->delta * (a - c->delta / 2);
+    default:
+        q = c->quantiles[k];
+        v = c->q_weight[k];
+        *slope = v * (e > 0 ? -q : e < 0 ? 1 - q : 0.5 - q);
+        return v * (e > 0 ? q * e : (q - 1) * e);
+    }
+}
+
+double loss_sample(const struct loss_conf *c, float *dpred, const float *pred,
+                   const float *target, int n, int Q, double weight, double scale)
+{
+    double s = 0;
+
+    for (int i = 0; i < n; i++) {
+        int missing = isnan(target[i]);
+        for (int k = 0; k < Q; k++) {
+            double slope = 0;
+            if (!missing)
+                s += point(c, k, (double)target[i] - (double)pred[i * Q + k], &slope);
+            if (dpred != NULL)
+                dpred[i * Q + k] = (float)(slope * weight * scale);
+        }
+    }
+    return s * weight;
 }
 
 void loss_quantile_weights(double *out, const double *quantiles, int Q, double sigma_left,

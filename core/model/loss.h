@@ -30,6 +30,27 @@ double loss_bce(float *dpred, double *each, const float *pred, const float *targ
 double loss_pinball(float *dpred, const float *pred, const float *target, const double *quantiles,
                     const double *q_weight, const float *weight, int Q, size_t n);
 
+/* The losses a model trains on; pinball with or without quantile weights. */
+enum loss_kind { LOSS_MSE, LOSS_MAE, LOSS_HUBER, LOSS_PINBALL, LOSS_COUNT };
+#define LOSS_QUANTILES 32
+
+struct loss_conf {
+    enum loss_kind kind;
+    double delta; /* huber */
+    int n_quantiles;
+    double quantiles[LOSS_QUANTILES], q_weight[LOSS_QUANTILES];
+};
+
+/* "mse", "mae", "huber", "pinball"; -1 when it is none of them. */
+int loss_kind_of(const char *name);
+
+/*
+ * One sample: pred (n, Q) against target (n). Returns the sum of the losses times `weight`; dpred
+ * (n, Q), when not NULL, is SET to its gradient times `scale`. A target that is NaN counts nothing.
+ */
+double loss_sample(const struct loss_conf *c, float *dpred, const float *pred,
+                   const float *target, int n, int Q, double weight, double scale);
+
 /*
  * The weights of plastinka's loss: a bell of height `base` on `peak`, its sides sigma_left * peak
  * and sigma_right * (1 - peak) wide; the right side falls to 0.5 only. With both sigmas <= 0 the
