@@ -197,9 +197,10 @@ void http_conn_cut(struct http_conn *c)
         http_req_account(r);
         if (r->on_cut != NULL)
             r->on_cut(r->on_cut_arg);
-        http_body_fail(r, ERR_CANCELLED, 0, "the client is gone");
+        /* first the app: a run that is over has no one left to wake for the body */
         if (!r->is_done)
             s->app.on_gone(r, s->app.arg);
+        http_body_fail(r, ERR_CANCELLED, 0, "the client is gone");
         http_req_unref(r);
     }
 }

@@ -110,6 +110,25 @@ int http_reply_start(struct http_req *r, int status, struct err *e)
     return 0;
 }
 
+int http_reply_restatus(struct http_req *r, int status)
+{
+    struct http_conn *c = r->conn;
+    size_t old = strlen(http_reply_reason(r->status)), n = strlen(http_reply_reason(status));
+
+    assert(r->wire == WIRE_HEAD);
+    if (http_conn_room(c, HEAD_ROOM) == NULL)
+        return -1;
+    char *at = c->out.data + r->answer.mark + 9; /* behind "HTTP/1.1 " */
+    memmove(at + 4 + n, at + 4 + old, c->out.len - r->answer.mark - 9 - 4 - old);
+    put_number(at, (uint64_t)status);
+    memcpy(at + 4, http_reply_reason(status), n);
+    c->out.len = c->out.len - old + n;
+    if (r->answer.etag_at)
+        r->answer.etag_at = r->answer.etag_at - old + n;
+    r->status = status;
+    return 0;
+}
+
 void http_reply_undo(struct http_req *r)
 {
     if (r->conn == NULL || r->wire != WIRE_HEAD)

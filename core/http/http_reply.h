@@ -27,6 +27,9 @@ int http_reply_start(struct http_req *r, int status, struct err *e);
 int http_reply_header(struct http_req *r, const char *name, size_t n_name, const char *value,
                       size_t n_value, struct err *e);
 
+/* Another status for a head already begun. -1: no memory, the head is as it was. */
+int http_reply_restatus(struct http_req *r, int status);
+
 /* Takes a begun head back: the request is unanswered again. */
 void http_reply_undo(struct http_req *r);
 

@@ -294,7 +294,7 @@ void http_req_fail(struct http_req *r, int status, const char *code, const char 
     r->is_done = 1;
     r->on_body = NULL;
     r->on_room = NULL;
-    if (r->conn != NULL && r->wire != WIRE_DONE) {
+    if (r->conn != NULL && r->on_cut == NULL) { /* with on_cut, the room itself is answering */
         if (r->wire == WIRE_NONE && r->body_state == BODY_FAILED && r->body_status)
             http_reply_error(r, r->body_status, NULL, r->body_err.text);
         else if (r->wire == WIRE_NONE)

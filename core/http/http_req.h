@@ -71,7 +71,7 @@ struct http_req {
     void (*on_room)(struct http_req *r, void *arg);
     void *on_room_arg;
 
-    /* the operation of this room that works for it (saving, sending a file) */
+    /* who of this room goes on answering without the app (http_file.c): told when the client goes */
     void (*on_cut)(void *arg);
     void *on_cut_arg;
 
