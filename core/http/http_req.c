@@ -54,6 +54,7 @@ struct http_req *http_req_new(struct http_server *s)
     r->bytes_out = 0;
     r->on_room = NULL;
     r->on_cut = NULL;
+    r->on_body_arg = r->on_room_arg = r->on_cut_arg = NULL;
     r->app = NULL;
     r->n_label = 0;
     r->n_notes = 0;
@@ -293,7 +294,8 @@ void http_req_fail(struct http_req *r, int status, const char *code, const char 
     assert(!r->is_done);
     r->is_done = 1;
     r->on_body = NULL;
-    r->on_room = NULL;
+    if (r->on_cut == NULL)
+        r->on_room = NULL;
     if (r->conn != NULL && r->on_cut == NULL) { /* with on_cut, the room itself is answering */
         if (r->wire == WIRE_NONE && r->body_state == BODY_FAILED && r->body_status)
             http_reply_error(r, r->body_status, NULL, r->body_err.text);

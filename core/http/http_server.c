@@ -33,6 +33,7 @@ void http_server_unref(struct http_server *s)
     for (unsigned i = 0; i < s->n_spare_out; i++)
         buf_deinit(&s->spare_out[i]);
     buf_deinit(&s->scratch);
+    buf_deinit(&s->json);
     http_gzip_free(s->gzip);
     http_tls_close(s->tls);
     http_stat_deinit(&s->stat);
@@ -356,6 +357,7 @@ struct http_server *http_server_open(uv_loop_t *loop, const struct http_server_o
     s->app = opt->app;
     s->accepted_fd = -1;
     buf_init(&s->scratch, 64 << 20);
+    buf_init(&s->json, 256 << 20);
     pick_sweep(s);
     if (getrandom(s->random, sizeof s->random, 0) != sizeof s->random)
         s->random[0] = uv_hrtime() | 1;

@@ -63,7 +63,8 @@ struct http_server {
     struct buf spare_out[HTTP_SPARES];
     unsigned n_spare_out;
     char read_buf[HTTP_READ_BYTES]; /* all connections read into it: nothing is kept there */
-    struct buf scratch;          /* of one call, never across two */
+    struct buf scratch;          /* of one call into the room, never across two */
+    struct buf json;             /* the same, for who makes bodies outside of the room */
     struct http_gzip *gzip;
     struct http_tls *tls;
     struct http_stat stat;

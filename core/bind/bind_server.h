@@ -1,0 +1,62 @@
+/*
+ * bind_server.h - core.server: HTTP for scripts. What its three files share.
+ *
+ * bind_server.c is the listening side and the router, bind_request.c what a request can be asked and
+ * how it is answered, bind_body.c what waits: bodies, files, streams.
+ *
+ * A request userdata is a place (struct call) and the serial number it had when the userdata was
+ * made: one kept for too long is an error, not a crash, and needs no finalizer. Calls live as long
+ * as the VM and are used again.
+ */
+#ifndef BIND_SERVER_H
+#define BIND_SERVER_H
+
+#include <lua.h>
+#include <stdint.h>
+
+#include "bind/bind.h"
+#include "http/http_form.h"
+#include "http/http_req.h"
+#include "http/http_server.h"
+
+#define BIND_REQUEST "core.request"
+
+struct service {          /* one listening server; freed when the http room has let go of it */
+    struct http_server *server;
+    struct host *host;
+    struct calls *calls;
+    int fn_ref;           /* on_request, in the registry */
+    int mt_ref;           /* metatable of requests */
+    uint32_t burst_ms;
+    uint64_t deadline_ms;
+};
+
+struct call {             /* one request in the hands of a script */
+    struct http_req *r;   /* NULL: none */
+    struct service *service;
+    struct run *run;
+    uint64_t serial;
+    struct http_form *form;
+    struct call *next;    /* free list */
+};
+
+struct request_box {
+    struct call *call;
+    uint64_t serial;
+};
+
+/* The request at argument 1; raises when it is over. */
+struct call *bind_request_check(lua_State *L);
+
+/* nil, message, code; or raises for what is misuse (`invalid`). */
+int bind_request_fail(lua_State *L, const struct err *e);
+
+/* Begins an answer with the status and header table at the given indices; raises or fails. 0 or -1. */
+int bind_request_head(lua_State *L, struct http_req *r, int status, int headers, struct err *e);
+
+extern const luaL_Reg bind_request_methods[];
+extern const luaL_Reg bind_body_methods[];
+
+int luaopen_core_server(lua_State *L);
+
+#endif
