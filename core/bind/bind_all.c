@@ -8,6 +8,7 @@
 static const luaL_Reg MODULES[] = {
     { "core.json", luaopen_core_json },
     { "core.load", luaopen_core_load },
+    { "core.server", luaopen_core_server },
     { "core.task", luaopen_core_task },
     { NULL, NULL },
 };

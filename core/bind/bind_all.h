@@ -8,6 +8,7 @@
 
 int luaopen_core_json(lua_State *L);
 int luaopen_core_load(lua_State *L);
+int luaopen_core_server(lua_State *L);
 int luaopen_core_task(lua_State *L);
 
 #endif
