@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include "base/mem.h"
+#include "db/db_func.h"
 #include "db/db_guard.h"
 #include "db/db_stmt.h"
 
@@ -175,7 +176,7 @@ static int set_up(struct db_conn *c, struct err *e)
         sqlite3_busy_handler(c->db, on_busy, c);
     sqlite3_progress_handler(c->db, c->role == DB_INLINE ? STEPS_INLINE : STEPS_THREAD,
                              on_progress, c);
-    if (db_guard_set(c, e) != 0)
+    if (db_guard_set(c, e) != 0 || db_func_add(c->db, e) != 0)
         return -1;
     sqlite3_snprintf((int)sizeof text, text, "PRAGMA cache_size=-%d", c->opt.cache_kib);
     if (db_conn_own(c, text, e) != 0 || db_conn_own(c, "PRAGMA foreign_keys=ON", e) != 0 ||
