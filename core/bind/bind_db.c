@@ -431,7 +431,7 @@ int bind_db_main(struct host *h, const char *path, const struct db_opt *opt, str
 
     if (host_get(h, HOST_DB) != NULL)
         return err_set(e, ERR_EXISTS, "the main database is open already");
-    if (db_open_wait(&db, host_uv(h), path, opt, e) != 0)
+    if (db_open_wait(&db, host_loop(host_lua(h)), path, opt, e) != 0)
         return -1;
     if (host_at_close(h, main_close, db) != 0) {
         db_close(db);
