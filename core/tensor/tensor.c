@@ -329,6 +329,33 @@ int tensor_copy(struct tensor **out, const struct tensor *t, struct err *e)
     return 0;
 }
 
+int tensor_assign(struct tensor *to, const struct tensor *b, struct err *e)
+{
+    struct tensor *from, *dense;
+    ptrdiff_t at[TENSOR_DIMS] = {0};
+    size_t n = tensor_count(to);
+    float *x = to->data;
+
+    if (tensor_spread(&from, b, to->n_dims, to->shape, e) != 0)
+        return -1;
+    int rc = tensor_copy(&dense, from, e); /* also when both look at the same block */
+    tensor_free(from);
+    if (rc != 0)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        *x = dense->data[i];
+        for (int d = to->n_dims - 1; d >= 0; d--) {
+            x += to->step[d];
+            if (++at[d] < to->shape[d])
+                break;
+            x -= to->step[d] * to->shape[d];
+            at[d] = 0;
+        }
+    }
+    tensor_free(dense);
+    return 0;
+}
+
 const char *tensor_shape_text(const struct tensor *t, char *text, size_t bytes)
 {
     size_t len = 0;

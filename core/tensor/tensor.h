@@ -48,6 +48,9 @@ int tensor_spread(struct tensor **out, const struct tensor *t, int n_dims, const
 /* A dense copy with a block of its own. */
 int tensor_copy(struct tensor **out, const struct tensor *t, struct err *e);
 
+/* Writes b, spread to the shape of `to`, into the values `to` looks at. */
+int tensor_assign(struct tensor *to, const struct tensor *b, struct err *e);
+
 /* Calls fn for each run of the last dimension, in index order: `n` values `step` apart. */
 void tensor_walk(const struct tensor *t,
                  void (*fn)(void *ctx, float *x, ptrdiff_t step, ptrdiff_t n), void *ctx);
