@@ -11,6 +11,7 @@ static const luaL_Reg MODULES[] = {
     { "core.load", luaopen_core_load },
     { "core.server", luaopen_core_server },
     { "core.task", luaopen_core_task },
+    { "core.tensor", luaopen_core_tensor },
     { NULL, NULL },
 };
 

@@ -11,5 +11,6 @@ int luaopen_core_json(lua_State *L);
 int luaopen_core_load(lua_State *L);
 int luaopen_core_server(lua_State *L);
 int luaopen_core_task(lua_State *L);
+int luaopen_core_tensor(lua_State *L);
 
 #endif
