@@ -11,10 +11,19 @@
 
 static const struct command {
     const char *name;
-    int (*run)(int argc, char **argv);
+    int (*run)(int argc, char **argv); /* or NULL: the Lua module */
+    const char *module;
+    int with_database;
     const char *summary;
 } COMMANDS[] = {
-    { "lua", role_script, "run one Lua file with every module at hand" },
+    { "serve", role_serve, NULL, 0, "serve: starts, watches and reloads all processes" },
+    { "web", NULL, "web", 1, "one web process alone" },
+    { "lua", role_script, NULL, 0, "run one Lua file with every module at hand" },
+    { "init", NULL, "cli.init", 0, "write the default workflows to a folder, for editing" },
+    { "migrate", NULL, "cli.migrate", 1, "bring the database to this version's schema" },
+    { "keys", NULL, "cli.keys", 1, "create, list and revoke API keys" },
+    { "check", NULL, "cli.check", 0, "check settings, files, database and workflows" },
+    { "reload", role_reload, NULL, 0, "load the workflows of the running server again" },
 };
 
 #define N_COMMANDS (sizeof COMMANDS / sizeof *COMMANDS)
@@ -40,7 +49,10 @@ int main(int argc, char **argv)
         return usage(stdout, 0);
     for (size_t i = 0; i < N_COMMANDS; i++)
         if (strcmp(COMMANDS[i].name, name) == 0)
-            return COMMANDS[i].run(argc - 2, argv + 2);
+            return COMMANDS[i].run != NULL
+                       ? COMMANDS[i].run(argc - 2, argv + 2)
+                       : role_module(COMMANDS[i].module, COMMANDS[i].with_database, argc - 2,
+                                     argv + 2);
     if (name[0] != '\0')
         fprintf(stderr, "plastinka: there is no command '%s'\n", name);
     return usage(stderr, 2);

@@ -6,6 +6,7 @@
 #include "bind/bind.h"
 
 static const luaL_Reg MODULES[] = {
+    { "core.control", luaopen_core_control },
     { "core.db", luaopen_core_db },
     { "core.json", luaopen_core_json },
     { "core.load", luaopen_core_load },

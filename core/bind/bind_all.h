@@ -6,6 +6,7 @@
 
 #include <lua.h>
 
+int luaopen_core_control(lua_State *L);
 int luaopen_core_db(lua_State *L);
 int luaopen_core_json(lua_State *L);
 int luaopen_core_load(lua_State *L);

@@ -8,4 +8,13 @@
 /* plastinka lua FILE [ARGS…]: one script with every module at hand, then the end. */
 int role_script(int argc, char **argv);
 
+/* plastinka serve: the supervisor. */
+int role_serve(int argc, char **argv);
+
+/* plastinka reload: asks the running supervisor of this data folder. */
+int role_reload(int argc, char **argv);
+
+/* Commands that are Lua modules with a main(args): lua/web.lua, lua/cli/keys.lua, … */
+int role_module(const char *module, int with_database, int argc, char **argv);
+
 #endif

@@ -128,7 +128,7 @@ int role_script(int argc, char **argv)
         buf_deinit(&s.text);
         return 1;
     }
-    s.host = host_new(&loop.uv, &(struct host_opt){ .memory_max_bytes = (size_t)1 << 30 }, &e);
+    s.host = host_new(&loop.uv, NULL, &e);
     if (s.host == NULL || bind_all(s.host, &e) != 0 ||
         loop_on_signal(&loop, SIGINT, on_interrupt, &s, &e) != 0 ||
         loop_on_signal(&loop, SIGTERM, on_interrupt, &s, &e) != 0 ||

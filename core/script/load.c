@@ -44,6 +44,9 @@ static int open_file(lua_State *L, const char *name) /* -- module, or -1 */
 {
     char path[160];
     int n = snprintf(path, sizeof path, "lua/%s.lua", name);
+
+    for (char *dot = path; n > 4 && (dot = strchr(dot, '.')) != NULL && dot < path + n - 4;)
+        *dot = '/'; /* cli.keys is lua/cli/keys.lua */
     const struct embed_file *f = n > 0 && (size_t)n < sizeof path ? embed_find(path) : NULL;
 
     if (f == NULL)

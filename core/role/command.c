@@ -1,0 +1,54 @@
+/*
+ * command.c - commands whose work is a Lua module: lua/cli/NAME.lua. See role.h.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "role/boot.h"
+#include "role/datadir.h"
+#include "role/role.h"
+
+int role_module(const char *module, int with_database, int argc, char **argv)
+{
+    struct boot b;
+    struct err e;
+
+    if (boot_settings(&argc, argv, &e) != 0) {
+        fprintf(stderr, "plastinka: %s\n", e.text);
+        return 2;
+    }
+    if (boot_open(&b, &e) != 0 || (with_database && boot_database(&b, &e) != 0)) {
+        fprintf(stderr, "plastinka: %s\n", e.text);
+        b.code = 1;
+        return boot_close(&b);
+    }
+    boot_main(&b, module, argc, argv);
+    return boot_close(&b);
+}
+
+int role_reload(int argc, char **argv)
+{
+    char answer[8192];
+    struct err e;
+
+    if (argc > 0 && strcmp(argv[0], "--help") == 0) {
+        puts("usage: plastinka reload [--data DIR]\n\n"
+             "Loads the workflows of the server running on this data folder again. Prints the new\n"
+             "generation, or file:line and why it was refused (exit code 1; the old one stays).");
+        return 0;
+    }
+    if (boot_settings(&argc, argv, &e) != 0) {
+        fprintf(stderr, "plastinka: %s\n", e.text);
+        return 2;
+    }
+    if (datadir_ask("reload", answer, sizeof answer, &e) != 0) {
+        fprintf(stderr, "plastinka reload: %s\n", e.text);
+        return 1;
+    }
+    if (strncmp(answer, "ok ", 3) == 0) {
+        printf("generation %s\n", answer + 3);
+        return 0;
+    }
+    fprintf(stderr, "refused: %s\n", strchr(answer, ' ') ? strchr(answer, ' ') + 1 : answer);
+    return 1;
+}
