@@ -19,7 +19,7 @@ static const struct command {
     { "serve", role_serve, NULL, 0, "serve: starts, watches and reloads all processes" },
     { "web", NULL, "web", 1, "one web process alone" },
     { "lua", role_script, NULL, 0, "run one Lua file with every module at hand" },
-    { "init", NULL, "cli.init", 0, "write the default workflows to a folder, for editing" },
+    { "init", role_init, NULL, 0, "write the default workflows to a folder, for editing" },
     { "migrate", NULL, "cli.migrate", 1, "bring the database to this version's schema" },
     { "keys", NULL, "cli.keys", 1, "create, list and revoke API keys" },
     { "check", NULL, "cli.check", 0, "check settings, files, database and workflows" },

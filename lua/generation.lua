@@ -6,6 +6,8 @@
 
 local load = require("core.load")
 local control = require("core.control")
+local crypto = require("crypto")
+local db = require("db")
 local log = require("log")
 local settings = require("settings")
 local task = require("task")
@@ -162,6 +164,40 @@ function generation.swap(g)
   end
 end
 
+--- Keeps the files of `g` in the database: for jobs pinned to it, and for processes that crash.
+--- Waits. Does nothing when they are there.
+--- @param g table from generation.build
+--- Raises: busy, full, io
+function generation.store(g)
+  local d = db.main()
+  if d:value("SELECT 1 FROM generations WHERE generation = ?", { g.id }) then return end
+  d:transaction(function()
+    local n = 0
+    for _ in pairs(g.files) do n = n + 1 end
+    d:exec("INSERT OR IGNORE INTO generations(generation, n_files) VALUES (?, ?)", { g.id, n })
+    for path, text in pairs(g.files) do
+      local hash = crypto.sha256(text)
+      d:exec("INSERT OR IGNORE INTO generation_contents(content_hash, content) VALUES (?, ?)",
+        { hash, db.blob(text) })
+      d:exec("INSERT OR IGNORE INTO generation_files(generation, path, content_hash) VALUES (?, ?, ?)",
+        { g.id, path, hash })
+    end
+  end)
+end
+
+--- The files of a generation that was stored, or nil.
+--- @param id string
+--- @return table|nil  path -> text
+function generation.stored(id)
+  local files
+  for _, row in ipairs(db.main():query([[SELECT path, content FROM generation_files
+      JOIN generation_contents USING (content_hash) WHERE generation = ?]], { id })) do
+    files = files or {}
+    files[row.path] = row.content
+  end
+  return files
+end
+
 --- What /health shows.
 --- @return table { id, loaded_at, failed = nil or { id, message, at } }
 function generation.status()
@@ -175,7 +211,11 @@ end
 
 -- ok, generation or message
 local function try_build()
-  local ok, g = pcall(function() return generation.build(generation.read()) end)
+  local ok, g = pcall(function()
+    local new = generation.build(generation.read())
+    generation.store(new)
+    return new
+  end)
   if ok then return true, g end
   return false, type(g) == "table" and g.message or tostring(g)
 end
@@ -189,6 +229,12 @@ local function reload_alone()
   end
   generation.swap(g)
   return true, g.id
+end
+
+--- Loads the workflows again when their folder changes, in a process without a supervisor.
+function generation.watch_alone()
+  local dir = generation.dir()
+  if dir and settings.reload_watch then control.watch(dir, settings.reload_debounce_seconds * 1000 // 1 | 0) end
 end
 
 --- Loads the workflows again, in all web processes or in none. Waits.

@@ -8,6 +8,8 @@
  *   supervised() --> boolean
  *   listen_fd() --> integer|nil the socket inherited for listening
  *   index() --> integer         which of its kind this process is, from 1
+ *   generation() --> id|nil     the one to start with
+ *   watch(dir, quiet_ms)        receive() says "reload" when a file in the folder has changed
  *
  * When the supervisor is gone the process hears "stop". Once a second it says "beat", so that the
  * supervisor can end one whose loop stands still.
@@ -22,6 +24,7 @@
 #include "base/mem.h"
 #include "bind/bind.h"
 #include "bind/bind_all.h"
+#include "loop/watch.h"
 
 #define LINE_MAX_BYTES 8192
 #define QUEUE_MAX 256
@@ -40,6 +43,7 @@ struct control {
     struct line *first, *last;
     int n_lines;
     struct wait *waiting;
+    struct watch *watch;
 };
 
 struct receive {
@@ -197,6 +201,7 @@ static void control_close(void *arg)
         c->first = line->next;
         mem_free(line);
     }
+    watch_close(c->watch);
     buf_deinit(&c->in);
     host_set(c->host, HOST_CONTROL, NULL);
     mem_free(c);
@@ -310,7 +315,41 @@ static int l_index(lua_State *L)
     return 1;
 }
 
+static int l_generation(lua_State *L)
+{
+    const char *id = getenv(CONTROL_GENERATION_ENV);
+
+    if (id == NULL || id[0] == '\0')
+        return 0;
+    lua_pushstring(L, id);
+    return 1;
+}
+
+static void on_change(void *arg)
+{
+    control_post(((struct control *)arg)->host, "reload");
+}
+
+static int l_watch(lua_State *L)
+{
+    const char *dir = luaL_checkstring(L, 1);
+    lua_Integer quiet_ms = luaL_checkinteger(L, 2);
+    struct control *c = control_of(host_of(L));
+    struct err e;
+
+    luaL_argcheck(L, quiet_ms >= 0 && quiet_ms <= 60000, 2, "0 to 60000 ms expected");
+    if (c == NULL || c->watch != NULL)
+        return luaL_error(L, c == NULL ? "this process has no control channel"
+                                       : "a folder is watched already");
+    c->watch = watch_open(host_loop(L), dir, (unsigned)quiet_ms, on_change, c, &e);
+    if (c->watch == NULL)
+        return bind_fail(L, &e);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 static const luaL_Reg FUNCTIONS[] = {
+    { "generation", l_generation }, { "watch", l_watch },
     { "receive", l_receive },     { "send", l_send },   { "supervised", l_supervised },
     { "listen_fd", l_listen_fd }, { "index", l_index }, { NULL, NULL },
 };

@@ -14,6 +14,9 @@ int role_serve(int argc, char **argv);
 /* plastinka reload: asks the running supervisor of this data folder. */
 int role_reload(int argc, char **argv);
 
+/* plastinka init DIR: the default workflows, for editing. */
+int role_init(int argc, char **argv);
+
 /* Commands that are Lua modules with a main(args): lua/web.lua, lua/cli/keys.lua, … */
 int role_module(const char *module, int with_database, int argc, char **argv);
 

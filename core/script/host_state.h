@@ -79,6 +79,13 @@ void burst_leave(struct host *h, const struct burst *saved);
 #define SANDBOX_BASE "plastinka.base"
 int sandbox_open(lua_State *L);
 
+/* run_list.c */
+void run_list_add(struct run **list, struct run *r);
+void run_list_remove(struct run **list, struct run *r);
+void run_ready_add(struct host *h, struct run *r);
+void run_ready_remove(struct host *h, struct run *r);
+void run_leave_parent(struct run *r);
+
 /* run.c */
 void run_close_all(struct host *h);
 void on_turn(uv_idle_t *idle);

@@ -64,79 +64,6 @@ uint64_t run_time_left(const struct run *r)
     return r->deadline_at > now ? r->deadline_at - now : 0;
 }
 
-/* ---- lists ---- */
-
-static void list_add(struct run **list, struct run *r)
-{
-    r->prev = NULL;
-    r->next = *list;
-    if (r->next != NULL)
-        r->next->prev = r;
-    *list = r;
-}
-
-static void list_remove(struct run **list, struct run *r)
-{
-    if (r->prev != NULL)
-        r->prev->next = r->next;
-    else
-        *list = r->next;
-    if (r->next != NULL)
-        r->next->prev = r->prev;
-    r->next = r->prev = NULL;
-}
-
-static void ready_add(struct host *h, struct run *r)
-{
-    r->ready_next = NULL;
-    if (h->ready_last != NULL)
-        h->ready_last->ready_next = r;
-    else
-        h->ready = r;
-    h->ready_last = r;
-    uv_idle_start(h->turn, on_turn);
-}
-
-static void ready_remove(struct host *h, struct run *r)
-{
-    struct run *before = NULL;
-
-    for (struct run *q = h->ready; q != NULL; before = q, q = q->ready_next) {
-        if (q != r)
-            continue;
-        if (before != NULL)
-            before->ready_next = q->ready_next;
-        else
-            h->ready = q->ready_next;
-        if (h->ready_last == q)
-            h->ready_last = before;
-        return;
-    }
-}
-
-void run_adopt(struct run *parent, struct run *child)
-{
-    child->parent = parent;
-    child->sibling_prev = NULL;
-    child->sibling_next = parent->children;
-    if (child->sibling_next != NULL)
-        child->sibling_next->sibling_prev = child;
-    parent->children = child;
-}
-
-static void leave_parent(struct run *r)
-{
-    if (r->parent == NULL)
-        return;
-    if (r->sibling_prev != NULL)
-        r->sibling_prev->sibling_next = r->sibling_next;
-    else
-        r->parent->children = r->sibling_next;
-    if (r->sibling_next != NULL)
-        r->sibling_next->sibling_prev = r->sibling_prev;
-    r->parent = r->sibling_next = r->sibling_prev = NULL;
-}
-
 /* ---- bursts ---- */
 
 void burst_enter(struct host *h, struct burst *saved, struct run *r, uint32_t budget_ms)
@@ -185,7 +112,7 @@ static struct run *run_get(struct host *h, struct err *e)
     struct run *r = h->idle;
 
     if (r != NULL) {
-        list_remove(&h->idle, r);
+        run_list_remove(&h->idle, r);
         h->n_idle--;
         return r;
     }
@@ -244,7 +171,7 @@ static void run_put(struct run *r)
         run_free(r);
         return;
     }
-    list_add(&h->idle, r);
+    run_list_add(&h->idle, r);
     h->n_idle++;
 }
 
@@ -374,8 +301,8 @@ static void finish(struct run *r, int status, int n_results)
     if (status != LUA_OK)
         unwind(r);
     limit_release(r->L);
-    leave_parent(r);
-    list_remove(&h->alive, r);
+    run_leave_parent(r);
+    run_list_remove(&h->alive, r);
     h->n_alive--;
     if (r->on_end != NULL)
         r->on_end(r, &end, r->arg);
@@ -399,7 +326,7 @@ int run_start(struct host *h, const struct run_opt *opt, lua_CFunction body, voi
     r->on_end = opt->on_end;
     r->arg = opt->arg;
     r->may_wait = true;
-    list_add(&h->alive, r);
+    run_list_add(&h->alive, r);
     h->n_alive++;
     lua_pushcfunction(r->L, bottom);
     lua_pushcfunction(r->L, body);
@@ -408,7 +335,7 @@ int run_start(struct host *h, const struct run_opt *opt, lua_CFunction body, voi
         *out = r;
     if (h->current != NULL) {
         r->state = RUN_READY;
-        ready_add(h, r);
+        run_ready_add(h, r);
     } else {
         resume(r, 2);
     }
@@ -519,7 +446,7 @@ void run_cancel(struct run *r, enum err_code code, const char *why)
         return;
     }
     if (r->state == RUN_READY)
-        ready_remove(h, r);
+        run_ready_remove(h, r);
     finish(r, LUA_YIELD, 0);
 }
 
@@ -541,7 +468,7 @@ void run_close_all(struct host *h)
         run_cancel(h->alive, ERR_CANCELLED, "the process is stopping");
     while (h->idle != NULL) {
         struct run *r = h->idle;
-        list_remove(&h->idle, r);
+        run_list_remove(&h->idle, r);
         run_free(r);
     }
 }
@@ -563,7 +490,7 @@ int run_call(lua_State *L, int nargs, uint32_t burst_ms, int *n_results, struct 
     r->burst_ms = burst_ms;
     r->may_wait = false;
     r->state = RUN_STACK;
-    list_add(&h->alive, r);
+    run_list_add(&h->alive, r);
     h->n_alive++;
     int n = 0, status = LUA_ERRMEM;
     if (lua_checkstack(r->L, nargs + 2)) {
@@ -598,7 +525,7 @@ int run_call(lua_State *L, int nargs, uint32_t burst_ms, int *n_results, struct 
             unwind(r);
     }
     limit_release(r->L);
-    list_remove(&h->alive, r);
+    run_list_remove(&h->alive, r);
     h->n_alive--;
     run_put(r);
     return ok ? 0 : -1;

@@ -1,0 +1,23 @@
+-- cli/migrate.lua - plastinka migrate: brings the database to the schema of this version.
+
+local db = require("db")
+local migrate = {}
+
+function migrate.main(args)
+  if args[1] == "--help" then
+    print("usage: plastinka migrate [--data DIR]\n\n"
+      .. "Brings the database to the schema of this version, one step in one transaction each.\n"
+      .. "A database newer than this program is refused and left alone.")
+    return 0
+  elseif args[1] then
+    error("plastinka migrate: unknown argument " .. args[1], 0)
+  end
+  local d = db.main()
+  local before = d:value("PRAGMA user_version")
+  d:migrate()
+  local after = d:value("PRAGMA user_version")
+  print(d:path() .. ": " .. (before == after and "is at schema " .. after or "schema " .. before .. " -> " .. after))
+  return 0
+end
+
+return migrate
