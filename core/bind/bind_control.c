@@ -2,7 +2,7 @@
  * bind_control.c - core.control: what a process hears from its supervisor and from signals.
  *
  *   receive() --> line          waits. From the supervisor: "prepare ID", "commit ID", "abort ID why",
- *                               "stop", "reloaded N ok|failed text". From signals: "stop" (SIGTERM,
+ *                               "stop", "reloaded N ok|failed text", "notify TOPIC" (said by another process). From signals: "stop" (SIGTERM,
  *                               SIGINT), "reload" (SIGHUP). From control_post: any.
  *   send(line) --> boolean      to the supervisor; false when there is none
  *   supervised() --> boolean

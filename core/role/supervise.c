@@ -87,6 +87,13 @@ static void tell_listening(struct supervise *s)
         LOG_S("generation", s->generation));
 }
 
+void supervise_notify(struct supervise *s, const struct child *from, const char *line)
+{
+    for (int i = 0; i < s->n_children; i++)
+        if (&s->children[i] != from && s->children[i].state == CHILD_UP)
+            child_send(&s->children[i], "%s", line);
+}
+
 static void heard(struct child *c, const char *line)
 {
     struct supervise *s = c->sup;
@@ -102,6 +109,8 @@ static void heard(struct child *c, const char *line)
         else if (strcmp(s->generation, line + 3) != 0)
             reload_ask(s, (struct asker){ 0 }); /* files changed while it started: all follow */
         tell_listening(s);
+    } else if (strncmp(line, "notify ", 7) == 0) {
+        supervise_notify(s, c, line);
     } else if (strncmp(line, "reload ", 7) == 0) {
         reload_ask(s, (struct asker){ .child = c, .number = strtol(line + 7, NULL, 10) });
     } else {

@@ -82,6 +82,9 @@ struct supervise {
 int child_send(struct child *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void supervise_stop(struct supervise *s);
 
+/* Passes "notify TOPIC" on to every process but the one it came from (NULL: to all). */
+void supervise_notify(struct supervise *s, const struct child *from, const char *line);
+
 /* supervise_reload.c: a reload is asked for; who may be zeros. Then what children say about it. */
 void reload_ask(struct supervise *s, struct asker who);
 void reload_line(struct child *c, const char *line); /* "ready …", "refused …", "done …" */

@@ -1,6 +1,7 @@
 /*
  * supervise_control.c - the local socket DATA_ROOT_DIR/control.sock (0600): one line in, one line
- * out, for `plastinka reload` and the like. Commands: reload, status, stop, upgrade.
+ * out, for `plastinka reload` and the like. Commands: reload, status, notify TOPIC, stop,
+ * upgrade.
  */
 #include <stdio.h>
 #include <string.h>
@@ -82,6 +83,9 @@ static void obey(struct conn *c)
         reload_ask(c->sup, (struct asker){ .conn = &c->pipe });
     } else if (strcmp(c->line, "status") == 0) {
         answer_status(c);
+    } else if (strncmp(c->line, "notify ", 7) == 0) {
+        supervise_notify(c->sup, NULL, c->line);
+        control_answer(&c->pipe, "ok\n");
     } else if (strcmp(c->line, "stop") == 0 || strcmp(c->line, "upgrade") == 0) {
         struct supervise *s = c->sup;
         s->upgrade = c->line[0] == 'u';
