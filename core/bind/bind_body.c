@@ -414,6 +414,10 @@ static int l_reply_file(lua_State *L)
     opt.download = bind_opt_text(L, 3, "download", NULL);
     opt.cache = bind_opt_text(L, 3, "cache", NULL);
     opt.immutable = bind_opt_bool(L, 3, "immutable", 0);
+    if (c->r->conn == NULL) {
+        http_reply_over(c->r, &e);
+        return bind_request_fail(L, &e);
+    }
     if (c->r->wire != WIRE_NONE)
         return luaL_error(L, "the answer has begun already");
     struct op *op = op_new(L, c);
@@ -477,7 +481,7 @@ static int l_write(lua_State *L)
     if (http_reply_chunk(r, p, n, &e) != 0) {
         if (op != NULL)
             op_free(op);
-        return bind_fail(L, &e);
+        return bind_request_fail(L, &e);
     }
     if (!http_reply_is_full(r)) {
         if (op != NULL)
@@ -498,9 +502,8 @@ static int l_finish(lua_State *L)
     struct err e;
 
     if (r->conn == NULL) {
-        err_set(&e, ERR_CANCELLED, r->is_gone ? "the client is gone"
-                                              : "the request is answered already");
-        return bind_fail(L, &e);
+        http_reply_over(r, &e);
+        return bind_request_fail(L, &e);
     }
     if (r->wire != WIRE_BODY)
         return luaL_error(L, "start the answer before finishing it");

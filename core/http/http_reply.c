@@ -75,13 +75,19 @@ static void said(struct http_conn *c, const char *end)
     c->out.len = (size_t)(end - c->out.data);
 }
 
+int http_reply_over(const struct http_req *r, struct err *e)
+{
+    if (r->is_gone)
+        return err_set(e, ERR_CANCELLED, "the client is gone");
+    return err_set(e, ERR_INVALID, "the request is answered already");
+}
+
 int http_reply_start(struct http_req *r, int status, struct err *e)
 {
     struct http_conn *c = r->conn;
 
     if (c == NULL)
-        return err_set(e, ERR_CANCELLED, r->is_gone ? "the client is gone"
-                                                    : "the request is answered already");
+        return http_reply_over(r, e);
     if (r->wire != WIRE_NONE)
         return err_set(e, ERR_INVALID, "the answer has begun already");
     if (status < 200 || status > 599)
@@ -350,8 +356,7 @@ int http_reply_chunk(struct http_req *r, const char *data, size_t n, struct err 
     struct http_conn *c = r->conn;
 
     if (c == NULL)
-        return err_set(e, ERR_CANCELLED, r->is_gone ? "the client is gone"
-                                                    : "the request is answered already");
+        return http_reply_over(r, e);
     assert(r->wire == WIRE_BODY);
     if (n == 0 || r->no_body_out)
         return 0; /* an empty chunk would end the body */

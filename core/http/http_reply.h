@@ -17,7 +17,7 @@
 
 #include "http/http_req.h"
 
-/* 0, or -1: answered already, client gone (`cancelled`), status not 200…599 (`invalid`), `nomem` */
+/* 0, or -1: `cancelled` client gone; `invalid` answered already, status not 200…599; `nomem` */
 int http_reply_start(struct http_req *r, int status, struct err *e);
 
 /*
@@ -48,6 +48,9 @@ int http_reply_is_full(const struct http_req *r);
 
 /* All is said. The request is answered. */
 void http_reply_end(struct http_req *r);
+
+/* For a request whose r->conn is NULL: why. Returns -1. */
+int http_reply_over(const struct http_req *r, struct err *e);
 
 /* Cuts the connection in the middle of an answer. */
 void http_reply_cut(struct http_req *r);
