@@ -111,7 +111,7 @@ static void push_decoded(lua_State *L, const char *p, size_t n)
         return;
     }
     char *room = n <= sizeof small ? small : lua_newuserdatauv(L, n, 0);
-    long k = http_parse_unescape(room, p, n, 1);
+    long k = http_text_unescape(room, p, n, 1);
     lua_pushlstring(L, room, k < 0 ? 0 : (size_t)k); /* the whole query was seen to be sound */
     if (room != small)
         lua_remove(L, -2);
@@ -381,7 +381,7 @@ static int l_note(lua_State *L)
     size_t n;
     const char *value = luaL_checklstring(L, 3, &n);
 
-    luaL_argcheck(L, http_parse_is_token(name, strlen(name)), 2, "a plain word expected");
+    luaL_argcheck(L, http_text_is_token(name, strlen(name)), 2, "a plain word expected");
     http_req_note(r, name, value, n);
     return 0;
 }

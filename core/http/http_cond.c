@@ -67,7 +67,7 @@ static enum http_cond_result check_range(const struct http_field *f, uint64_t by
     uint64_t a, b;
 
     /* not understood, or several: the whole, as RFC 9110 14.2 allows */
-    if (f->n_value < 7 || !http_parse_same(p, 6, "bytes=", 6) || memchr(p, ',', f->n_value))
+    if (f->n_value < 7 || !http_text_same(p, 6, "bytes=", 6) || memchr(p, ',', f->n_value))
         return HTTP_COND_ALL;
     p += 6;
     int has_a = read_number(&p, end, &a);

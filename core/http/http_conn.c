@@ -252,7 +252,8 @@ static struct http_req *begin(struct http_conn *c, const char *p, size_t n)
         r->bytes = bytes;
         r->cap_bytes = cap;
     }
-    memcpy(r->bytes, p, n);
+    if (n > 0)
+        memcpy(r->bytes, p, n);
     r->conn = c;
     memcpy(r->ip, c->ip, sizeof r->ip);
     r->port = c->port;

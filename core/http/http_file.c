@@ -73,7 +73,7 @@ const char *http_file_type(const char *path)
     const char *dot = strrchr(path, '.');
 
     for (size_t i = 0; dot != NULL && i < sizeof TYPES / sizeof *TYPES; i++)
-        if (http_parse_same(dot, strlen(dot), TYPES[i].ending, strlen(TYPES[i].ending)))
+        if (http_text_same(dot, strlen(dot), TYPES[i].ending, strlen(TYPES[i].ending)))
             return TYPES[i].type;
     return "application/octet-stream";
 }

@@ -49,7 +49,7 @@ static int ends(const char *p, size_t n, const char *lower)
 {
     size_t k = strlen(lower);
 
-    return n >= k && http_parse_same(p + n - k, k, lower, k);
+    return n >= k && http_text_same(p + n - k, k, lower, k);
 }
 
 int http_gzip_is_type(const char *p, size_t n)
@@ -63,10 +63,10 @@ int http_gzip_is_type(const char *p, size_t n)
         n = (size_t)(semi - p);
     while (n > 0 && p[n - 1] == ' ')
         n--;
-    if (n > 5 && http_parse_same(p, 5, "text/", 5))
-        return !http_parse_same(p, n, "text/event-stream", 17);
+    if (n > 5 && http_text_same(p, 5, "text/", 5))
+        return !http_text_same(p, n, "text/event-stream", 17);
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
-        if (http_parse_same(p, n, NAMES[i], strlen(NAMES[i])))
+        if (http_text_same(p, n, NAMES[i], strlen(NAMES[i])))
             return 1;
     return ends(p, n, "+json") || ends(p, n, "+xml");
 }

@@ -8,18 +8,9 @@
 
 #include <string.h>
 
-#include "http/http_parse.h"
+#include "http/http_text.h"
 
 enum { PREAMBLE, AFTER, DASH, BLANKS, LINE_END, HEAD, BODY, OVER };
-
-static struct http_text trim(const char *p, size_t n)
-{
-    while (n > 0 && (*p == ' ' || *p == '\t'))
-        p++, n--;
-    while (n > 0 && (p[n - 1] == ' ' || p[n - 1] == '\t'))
-        n--;
-    return (struct http_text){ p, n };
-}
 
 /*
  * The next `; name=value` of p[0…n). The value is unquoted into `to` (`cap` bytes with its NUL).
@@ -37,9 +28,9 @@ static long parameter(const char *p, size_t n, struct http_text *name, char *to,
         return -1;
     const char *eq = memchr(p + i, '=', n - i);
     if (eq == NULL)
-        return trim(p + i, n - i).n == 0 ? 0 : -1;
-    *name = trim(p + i, (size_t)(eq - p) - i);
-    if (!http_parse_is_token(name->p, name->n))
+        return http_text_trim(p + i, n - i).n == 0 ? 0 : -1;
+    *name = http_text_trim(p + i, (size_t)(eq - p) - i);
+    if (!http_text_is_token(name->p, name->n))
         return -1;
     i = (size_t)(eq - p) + 1;
     if (i < n && p[i] == '"') {
@@ -70,13 +61,13 @@ int http_multipart_init(struct http_multipart *m, const char *type, size_t n, st
     size_t at = 19, n_boundary = 0;
     long k;
 
-    if (n < at || !http_parse_same(type, at, "multipart/form-data", at))
+    if (n < at || !http_text_same(type, at, "multipart/form-data", at))
         return err_set(e, ERR_INVALID, "the request is not multipart/form-data");
     for (;; at += (size_t)k) {
         const char *semi = memchr(type + at, ';', n - at);
         size_t lead = semi ? (size_t)(semi - (type + at)) : 0;
         int is_it = semi && n - at > lead + 9 &&
-                    http_parse_same(trim(semi + 1, 10).p, 9, "boundary=", 9);
+                    http_text_same(http_text_trim(semi + 1, 10).p, 9, "boundary=", 9);
         k = parameter(type + at, n - at, &name, is_it ? boundary : other,
                       is_it ? sizeof boundary : sizeof other);
         if (k < 0 || (is_it && n_boundary))
@@ -103,7 +94,7 @@ int http_multipart_init(struct http_multipart *m, const char *type, size_t n, st
     return 0;
 }
 
-#define IS(text) http_parse_same(name.p, name.n, text, sizeof text - 1)
+#define IS(text) http_text_same(name.p, name.n, text, sizeof text - 1)
 
 static int read_disposition(struct http_multipart *m, struct http_text v, int *has_name)
 {
@@ -112,7 +103,7 @@ static int read_disposition(struct http_multipart *m, struct http_text v, int *h
     size_t at = 9;
     long k;
 
-    if (v.n < at || !http_parse_same(v.p, at, "form-data", at))
+    if (v.n < at || !http_text_same(v.p, at, "form-data", at))
         return -1;
     while ((k = parameter(v.p + at, v.n - at, &name, value, sizeof value)) > 0) {
         at += (size_t)k;
@@ -139,10 +130,10 @@ static int read_head(struct http_multipart *m)
         if (nl == NULL || nl == p || nl[-1] != '\r')
             return -1;
         const char *colon = memchr(p, ':', (size_t)(nl - p));
-        if (colon == NULL || !http_parse_is_token(p, (size_t)(colon - p)))
+        if (colon == NULL || !http_text_is_token(p, (size_t)(colon - p)))
             return -1;
         struct http_text name = { p, (size_t)(colon - p) };
-        struct http_text v = trim(colon + 1, (size_t)(nl - 1 - (colon + 1)));
+        struct http_text v = http_text_trim(colon + 1, (size_t)(nl - 1 - (colon + 1)));
         for (size_t i = 0; i < v.n; i++)
             if ((unsigned char)v.p[i] < 0x20 && v.p[i] != '\t')
                 return -1;
@@ -155,14 +146,14 @@ static int read_head(struct http_multipart *m)
             memcpy(m->type, v.p, v.n);
             m->type[v.n] = 0;
         } else if (IS("content-transfer-encoding")) {
-            if (!http_parse_same(v.p, v.n, "binary", 6) && !http_parse_same(v.p, v.n, "8bit", 4) &&
-                !http_parse_same(v.p, v.n, "7bit", 4))
+            if (!http_text_same(v.p, v.n, "binary", 6) && !http_text_same(v.p, v.n, "8bit", 4) &&
+                !http_text_same(v.p, v.n, "7bit", 4))
                 return -1; /* RFC 7578 4.7: not to be used, and nobody does */
         }
         p = nl + 1;
     }
-    if (!has_name || !http_parse_is_utf8(m->name, strlen(m->name)) ||
-        !http_parse_is_utf8(m->filename, strlen(m->filename)))
+    if (!has_name || !http_text_is_utf8(m->name, strlen(m->name)) ||
+        !http_text_is_utf8(m->filename, strlen(m->filename)))
         return -1;
     return 0;
 }
@@ -220,6 +211,7 @@ enum http_multipart_got http_multipart_next(struct http_multipart *m, const char
 {
     size_t i = 0, k;
 
+    *used = n;
     while (i < n) {
         char c = p[i];
         switch (m->state) {
@@ -286,7 +278,6 @@ enum http_multipart_got http_multipart_next(struct http_multipart *m, const char
             *used = i;
             return HTTP_MULTIPART_PART;
         default:
-            *used = n;
             return HTTP_MULTIPART_END;
         }
     }

@@ -10,38 +10,6 @@
 #include <string.h>
 #include <strings.h>
 
-/* What a byte may be part of. */
-enum { TOKEN = 1, TEXT = 2, TARGET = 4, HOST = 8 };
-
-static uint8_t kinds[256];
-
-static void fill_kinds(void)
-{
-    for (int c = 0; c < 256; c++) {
-        int low = c | 0x20, k = 0;
-        int alnum = (c >= '0' && c <= '9') || (c < 128 && low >= 'a' && low <= 'z');
-        if (alnum || (c && strchr("!#$%&'*+-.^_`|~", c)))
-            k |= TOKEN;
-        if ((c >= 0x20 && c != 0x7f) || c == '\t')
-            k |= TEXT;
-        if (alnum || (c && strchr("-._~!$&'()*+,;=:@/?%[]|{}", c)))
-            k |= TARGET; /* RFC 3986, and four that browsers leave as they are */
-        if (alnum || (c && strchr("-._~!$&'()*+,;=%", c)))
-            k |= HOST;
-        kinds[c] = (uint8_t)k;
-    }
-}
-
-__attribute__((constructor)) static void start(void) { fill_kinds(); }
-
-static int all_of(const char *p, size_t n, int kind)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!(kinds[(unsigned char)p[i]] & kind))
-            return 0;
-    return 1;
-}
-
 void http_limits_default(struct http_limits *l)
 {
     *l = (struct http_limits){ .header_bytes = 16 << 10,
@@ -57,75 +25,10 @@ void http_limits_default(struct http_limits *l)
                                .requests_per_connection = 0 };
 }
 
-int http_parse_is_token(const char *p, size_t n)
-{
-    return n > 0 && all_of(p, n, TOKEN);
-}
-
-int http_parse_is_utf8(const char *text, size_t n)
-{
-    const unsigned char *p = (const unsigned char *)text;
-
-    for (size_t i = 0; i < n;) {
-        unsigned c = p[i];
-        size_t len = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
-        if (len == 0 || len > n - i)
-            return 0;
-        for (size_t k = 1; k < len; k++)
-            if ((p[i + k] & 0xc0) != 0x80)
-                return 0;
-        if ((c == 0xe0 && p[i + 1] < 0xa0) || (c == 0xed && p[i + 1] > 0x9f) ||
-            (c == 0xf0 && p[i + 1] < 0x90) || (c == 0xf4 && p[i + 1] > 0x8f))
-            return 0;
-        i += len;
-    }
-    return 1;
-}
-
-int http_parse_same(const char *p, size_t n, const char *lower, size_t n_lower)
-{
-    if (n != n_lower)
-        return 0;
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)p[i];
-        if (c >= 'A' && c <= 'Z')
-            c |= 0x20;
-        if (c != (unsigned char)lower[i])
-            return 0;
-    }
-    return 1;
-}
-
-static struct http_text trim(const char *p, size_t n)
-{
-    while (n > 0 && (*p == ' ' || *p == '\t'))
-        p++, n--;
-    while (n > 0 && (p[n - 1] == ' ' || p[n - 1] == '\t'))
-        n--;
-    return (struct http_text){ p, n };
-}
-
-int http_parse_in_list(const char *p, size_t n, const char *lower)
-{
-    size_t n_lower = strlen(lower);
-
-    while (n > 0) {
-        const char *comma = memchr(p, ',', n);
-        size_t k = comma ? (size_t)(comma - p) : n;
-        struct http_text t = trim(p, k);
-        if (http_parse_same(t.p, t.n, lower, n_lower))
-            return 1;
-        k += comma != NULL;
-        p += k;
-        n -= k;
-    }
-    return 0;
-}
-
 int http_parse_find(const struct http_head *h, const char *name, size_t n_name, uint32_t from)
 {
     for (uint32_t i = from; i < h->n_fields; i++)
-        if (http_parse_same(h->fields[i].name, h->fields[i].n_name, name, n_name))
+        if (http_text_same(h->fields[i].name, h->fields[i].n_name, name, n_name))
             return (int)i;
     return -1;
 }
@@ -135,35 +38,6 @@ const char *http_parse_method(enum http_method m)
     static const char *const NAMES[METHODS] = { "GET",   "HEAD",   "POST",   "PUT",
                                                 "PATCH", "DELETE", "OPTIONS" };
     return NAMES[m];
-}
-
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-long http_parse_unescape(char *to, const char *p, size_t n, int plus)
-{
-    size_t k = 0;
-
-    for (size_t i = 0; i < n; i++, k++) {
-        char c = p[i];
-        if (c == '%') {
-            if (n - i < 3 || hex(p[i + 1]) < 0 || hex(p[i + 2]) < 0)
-                return -1;
-            c = (char)(hex(p[i + 1]) << 4 | hex(p[i + 2]));
-            if (c == 0)
-                return -1;
-            i += 2;
-        } else if (c == '+' && plus) {
-            c = ' ';
-        }
-        to[k] = c;
-    }
-    return (long)k;
 }
 
 int http_parse_end(const char *p, size_t n, size_t *at, const struct http_limits *l)
@@ -203,7 +77,7 @@ static int check_line(const char *p, size_t n, const struct http_limits *l, stru
     size_t n_method = sp ? (size_t)(sp - p) : n;
 
     *why = "the request line is malformed";
-    if (sp == NULL || !http_parse_is_token(p, n_method))
+    if (sp == NULL || !http_text_is_token(p, n_method))
         return 400;
     p += n_method + 1;
     n -= n_method + 1;
@@ -225,7 +99,7 @@ static int check_line(const char *p, size_t n, const struct http_limits *l, stru
         *why = "the request target is too long";
         return 414;
     }
-    if (!all_of(h->target.p, h->target.n, TARGET)) {
+    if (!http_text_all(h->target.p, h->target.n, HTTP_TEXT_TARGET)) {
         *why = "the request target has a byte that must be percent-encoded";
         return 400;
     }
@@ -256,13 +130,13 @@ static int check_authority(const char *p, size_t n)
         if (close == NULL || close == p + 1)
             return -1;
         for (i = 1; p[i] != ']'; i++)
-            if (hex(p[i]) < 0 && p[i] != ':' && p[i] != '.')
+            if (http_text_hex(p[i]) < 0 && p[i] != ':' && p[i] != '.')
                 return -1;
         i++;
     } else {
         while (i < n && p[i] != ':')
             i++;
-        if (i == 0 || !all_of(p, i, HOST))
+        if (i == 0 || !http_text_all(p, i, HTTP_TEXT_HOST))
             return -1;
     }
     if (i == n)
@@ -287,8 +161,8 @@ static int check_target(struct http_head *h, char *room, struct http_text *autho
         return h->method == METHOD_OPTIONS ? 0 : 400;
     }
     if (t.p[0] != '/') {
-        size_t skip = t.n > 7 && http_parse_same(t.p, 7, "http://", 7)    ? 7
-                      : t.n > 8 && http_parse_same(t.p, 8, "https://", 8) ? 8
+        size_t skip = t.n > 7 && http_text_same(t.p, 7, "http://", 7)    ? 7
+                      : t.n > 8 && http_text_same(t.p, 8, "https://", 8) ? 8
                                                                          : 0;
         if (skip == 0)
             return 400;
@@ -311,17 +185,17 @@ static int check_target(struct http_head *h, char *room, struct http_text *autho
         h->raw_path = (struct http_text){ "/", 1 };
     h->path = h->raw_path;
     if (memchr(t.p, '%', t.n) != NULL) {
-        long n = http_parse_unescape(room, h->query.p, h->query.n, 0); /* only to see it is sound */
+        long n = http_text_unescape(room, h->query.p, h->query.n, 0); /* only to see it is sound */
         if (n < 0)
             return 400;
-        n = http_parse_unescape(room, h->raw_path.p, h->raw_path.n, 0);
+        n = http_text_unescape(room, h->raw_path.p, h->raw_path.n, 0);
         if (n < 0)
             return 400;
         h->path = (struct http_text){ room, (size_t)n };
         for (long i = 0; i < n; i++)
             if ((unsigned char)room[i] < 0x20 || room[i] == 0x7f)
                 return 400;
-        if (!http_parse_is_utf8(room, (size_t)n)) {
+        if (!http_text_is_utf8(room, (size_t)n)) {
             *why = "the path is not UTF-8";
             return 400;
         }
@@ -360,7 +234,7 @@ static int on_field(llhttp_t *parser, const char *p, size_t n)
 
     if (h->n_fields >= s->count_max)
         return refuse(s, 431, "too many header fields");
-    if (p[n] != ':' || p[-1] != '\n' || !http_parse_is_token(p, n))
+    if (p[n] != ':' || p[-1] != '\n' || !http_text_is_token(p, n))
         return refuse(s, 400, "a header name is malformed");
     h->fields[h->n_fields].name = p;
     h->fields[h->n_fields].n_name = (uint32_t)n;
@@ -397,11 +271,11 @@ static int take_coding(struct scan *s, struct http_text v)
         return refuse(s, 400, "more than one Transfer-Encoding");
     if (s->h->minor == 0)
         return refuse(s, 400, "Transfer-Encoding in an HTTP/1.0 request");
-    if (!http_parse_same(v.p, v.n, "chunked", 7)) {
+    if (!http_text_same(v.p, v.n, "chunked", 7)) {
         for (size_t i = 0; i < v.n; i++)
-            if (!(kinds[(unsigned char)v.p[i]] & TOKEN) && !strchr(", \t", v.p[i]))
+            if (!http_text_is_token(v.p + i, 1) && !strchr(", \t", v.p[i]))
                 return refuse(s, 400, "Transfer-Encoding is malformed");
-        return refuse(s, http_parse_in_list(v.p, v.n, "chunked") ? 400 : 501,
+        return refuse(s, http_text_in_list(v.p, v.n, "chunked") ? 400 : 501,
                       "the only transfer coding understood is chunked, alone");
     }
     s->h->chunked = 1;
@@ -414,13 +288,13 @@ static int takes_gzip(const char *p, size_t n)
     while (n > 0) {
         const char *comma = memchr(p, ',', n);
         size_t k = comma ? (size_t)(comma - p) : n;
-        struct http_text item = trim(p, k);
+        struct http_text item = http_text_trim(p, k);
         const char *semi = memchr(item.p, ';', item.n);
-        struct http_text word = trim(item.p, semi ? (size_t)(semi - item.p) : item.n);
-        if (http_parse_same(word.p, word.n, "gzip", 4)) {
+        struct http_text word = http_text_trim(item.p, semi ? (size_t)(semi - item.p) : item.n);
+        if (http_text_same(word.p, word.n, "gzip", 4)) {
             if (semi == NULL)
                 return 1;
-            struct http_text q = trim(semi + 1, item.n - (size_t)(semi + 1 - item.p));
+            struct http_text q = http_text_trim(semi + 1, item.n - (size_t)(semi + 1 - item.p));
             if (q.n < 3 || (q.p[0] | 0x20) != 'q' || q.p[1] != '=')
                 return 0;
             for (size_t i = 2; i < q.n; i++)
@@ -435,17 +309,17 @@ static int takes_gzip(const char *p, size_t n)
     return 0;
 }
 
-#define IS(text) http_parse_same(f->name, f->n_name, text, sizeof text - 1)
+#define IS(text) http_text_same(f->name, f->n_name, text, sizeof text - 1)
 
 /* Called for each field once it is whole. */
 static int take_field(struct scan *s, struct http_field *f)
 {
     struct http_head *h = s->h;
-    struct http_text v = trim(f->value, f->n_value);
+    struct http_text v = http_text_trim(f->value, f->n_value);
 
     f->value = v.p;
     f->n_value = (uint32_t)v.n;
-    if (!all_of(v.p, v.n, TEXT))
+    if (!http_text_all(v.p, v.n, HTTP_TEXT_VALUE))
         return refuse(s, 400, "a header value has a control byte");
     switch (f->n_name) {
     case 4:
@@ -459,16 +333,16 @@ static int take_field(struct scan *s, struct http_field *f)
         break;
     case 6:
         if (IS("expect")) {
-            if (s->n_expect++ || !http_parse_same(v.p, v.n, "100-continue", 12))
+            if (s->n_expect++ || !http_text_same(v.p, v.n, "100-continue", 12))
                 return refuse(s, 417, "the only expectation met here is 100-continue");
             h->expect_continue = 1;
         }
         break;
     case 10:
         if (IS("connection")) {
-            if (http_parse_in_list(v.p, v.n, "close"))
+            if (http_text_in_list(v.p, v.n, "close"))
                 h->keep_alive = 0;
-            else if (h->minor == 0 && http_parse_in_list(v.p, v.n, "keep-alive"))
+            else if (h->minor == 0 && http_text_in_list(v.p, v.n, "keep-alive"))
                 h->keep_alive = 1;
         }
         break;
@@ -518,8 +392,8 @@ static int on_value_end(llhttp_t *parser)
     if (nl == NULL)
         return refuse(s, 400, "a header is malformed");
     /* the line break is looked up, not believed: llhttp may end a value elsewhere */
-    struct http_text mine = trim(from, (size_t)(nl - 1 - from));
-    struct http_text its = trim(f->value, f->n_value);
+    struct http_text mine = http_text_trim(from, (size_t)(nl - 1 - from));
+    struct http_text its = http_text_trim(f->value, f->n_value);
     if (mine.n != its.n || (mine.n && mine.p != its.p))
         return refuse(s, 400, "a header value is malformed");
     return take_field(s, f);

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "http/http_text.h"
+
 #define HTTP_FIELDS_MAX 200
 #define HTTP_BODY_MAX ((int64_t)1 << 50) /* a Content-Length above it is 413 at once */
 
@@ -36,11 +38,6 @@ struct http_limits {
 };
 
 void http_limits_default(struct http_limits *l);
-
-struct http_text {
-    const char *p; /* not NUL-terminated */
-    size_t n;
-};
 
 struct http_field {
     const char *name, *value; /* name as sent; value without blanks around it */
@@ -79,18 +76,5 @@ int http_parse_find(const struct http_head *h, const char *name, size_t n_name, 
 
 /* "GET" … */
 const char *http_parse_method(enum http_method m);
-
-/*
- * Decodes %XX (and '+' as a blank when `plus`). Writes at most n bytes, `to` may be `p`. The length,
- * or -1 for a broken escape or a zero byte.
- */
-long http_parse_unescape(char *to, const char *p, size_t n, int plus);
-
-int http_parse_is_token(const char *p, size_t n);
-int http_parse_is_utf8(const char *p, size_t n);
-/* Compares without case; `lower` is lower-case and n_lower long. */
-int http_parse_same(const char *p, size_t n, const char *lower, size_t n_lower);
-/* Is the word one of the comma-separated list? */
-int http_parse_in_list(const char *p, size_t n, const char *lower);
 
 #endif

@@ -144,7 +144,7 @@ void http_reply_undo(struct http_req *r)
     r->status = 0;
 }
 
-#define IS(text) http_parse_same(name, n_name, text, sizeof text - 1)
+#define IS(text) http_text_same(name, n_name, text, sizeof text - 1)
 
 /* What a header means to us. 1: leave it out; -1: not allowed. */
 static int note_header(struct http_req *r, const char *name, size_t n_name, const char *value,
@@ -160,12 +160,12 @@ static int note_header(struct http_req *r, const char *name, size_t n_name, cons
             a->etag_at = 1;
         else if (IS("vary"))
             a->has_vary = (uint8_t)(a->has_vary ||
-                                    http_parse_in_list(value, n, "accept-encoding") ||
+                                    http_text_in_list(value, n, "accept-encoding") ||
                                     (n == 1 && *value == '*'));
         break;
     case 10:
         if (IS("connection")) {
-            if (!http_parse_same(value, n, "close", 5))
+            if (!http_text_same(value, n, "close", 5))
                 return err_set(e, ERR_INVALID, "the header Connection may only be \"close\"");
             r->close_after = 1;
             return 1;
@@ -182,7 +182,7 @@ static int note_header(struct http_req *r, const char *name, size_t n_name, cons
         }
         break;
     case 13:
-        if (IS("cache-control") && http_parse_in_list(value, n, "no-transform"))
+        if (IS("cache-control") && http_text_in_list(value, n, "no-transform"))
             a->no_transform = 1;
         else if (IS("content-range"))
             a->no_transform = 1;
@@ -211,7 +211,7 @@ int http_reply_header(struct http_req *r, const char *name, size_t n_name, const
     struct http_conn *c = r->conn;
 
     assert(c != NULL && r->wire == WIRE_HEAD);
-    if (!http_parse_is_token(name, n_name) || n_name > 128)
+    if (!http_text_is_token(name, n_name) || n_name > 128)
         return err_set(e, ERR_INVALID, "\"%.*s\" is not a header name",
                        (int)(n_name < 64 ? n_name : 64), name);
     for (size_t i = 0; i < n_value; i++) {

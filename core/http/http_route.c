@@ -227,7 +227,7 @@ static int split(struct walk *w, struct http_text raw, char *room)
         if (plain) {
             w->parts[w->n_parts++] = (struct http_text){ p, n };
         } else {
-            long k = http_parse_unescape(to, p, n, 0);
+            long k = http_text_unescape(to, p, n, 0);
             if (k < 0)
                 return -1;
             w->parts[w->n_parts++] = (struct http_text){ to, (size_t)k };

@@ -11,36 +11,56 @@ struct http_save {
     struct http_req *r;
     struct http_sink *sink;
     uint64_t left; /* bytes still allowed */
-    uint8_t ended;
+    uint8_t ended, is_failing;
+    struct http_save_end end;
     void (*done)(const struct http_save_end *end, void *arg);
     void *arg;
 };
 
+static void stop(struct http_save *s)
+{
+    if (s->r->on_body_arg == s)
+        http_body_watch(s->r, NULL, NULL);
+}
+
 void http_save_cancel(struct http_save *s)
 {
-    struct http_req *r = s->r;
-
-    if (r->on_body_arg == s)
-        http_body_watch(r, NULL, NULL);
+    stop(s);
+    s->done = NULL;
+    if (s->is_failing) /* on_gone ends it */
+        return;
     http_sink_free(s->sink);
+    http_req_unref(s->r);
     mem_free(s);
-    http_req_unref(r);
 }
 
-static void finish(struct http_save *s, const struct http_save_end *end)
+static void on_gone(void *arg)
 {
+    struct http_save *s = arg;
     void (*done)(const struct http_save_end *, void *) = s->done;
-    void *arg = s->arg;
+    struct http_save_end end = s->end;
+    void *done_arg = s->arg;
 
-    http_save_cancel(s);
-    done(end, arg);
+    http_req_unref(s->r);
+    mem_free(s);
+    if (done != NULL)
+        done(&end, done_arg);
 }
 
+/* Says so when no part of the file is left. */
 static void fail(struct http_save *s, const struct err *e)
 {
-    struct http_save_end end = { .failed = 1, .err = *e };
+    stop(s);
+    s->is_failing = 1;
+    s->end = (struct http_save_end){ .failed = 1, .err = *e };
+    http_sink_free_then(s->sink, on_gone, s);
+}
 
-    finish(s, &end);
+static void succeed(struct http_save *s)
+{
+    stop(s);
+    http_sink_take(s->sink, &s->end.bytes, s->end.hash);
+    http_sink_free_then(s->sink, on_gone, s);
 }
 
 /* Moves what can be moved. 0, or -1 with `e`. */
@@ -83,16 +103,13 @@ static void on_body(struct http_req *r, void *arg)
 static void on_ready(void *arg)
 {
     struct http_save *s = arg;
-    struct http_save_end end = { 0 };
+    struct err e;
 
-    int state = http_sink_state(s->sink, &end.err);
-    if (state > 0) {
-        http_sink_take(s->sink, &end.bytes, end.hash);
-        finish(s, &end);
-    } else if (state < 0 || pump(s, &end.err) != 0) {
-        end.failed = 1;
-        finish(s, &end);
-    }
+    int state = http_sink_state(s->sink, &e);
+    if (state > 0)
+        succeed(s);
+    else if (state < 0 || pump(s, &e) != 0)
+        fail(s, &e);
 }
 
 struct http_save *http_save_start(struct http_req *r, const char *path, uint64_t max_bytes,

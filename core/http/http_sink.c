@@ -31,6 +31,8 @@ struct http_sink {
     uint8_t is_busy, is_ending, is_last, is_done, is_failed, is_taken, is_freed, is_made, is_dropping;
     void (*on_ready)(void *arg);
     void *arg;
+    void (*on_gone)(void *arg);
+    void *on_gone_arg;
 };
 
 struct http_sink *http_sink_new(uv_loop_t *loop, const char *path, void (*on_ready)(void *arg),
@@ -133,11 +135,16 @@ static void on_work(uv_work_t *w)
 
 static void gone(struct http_sink *k)
 {
+    void (*on_gone)(void *) = k->on_gone;
+    void *arg = k->on_gone_arg;
+
     buf_deinit(&k->filling);
     buf_deinit(&k->full);
     EVP_MD_CTX_free(k->hash);
     mem_free(k->path);
     mem_free(k);
+    if (on_gone != NULL)
+        on_gone(arg);
 }
 
 static void on_work_done(uv_work_t *w, int status);
@@ -243,6 +250,13 @@ void http_sink_free(struct http_sink *k)
     k->is_freed = 1;
     if (!k->is_busy) /* else on_work_done ends it */
         drop(k);
+}
+
+void http_sink_free_then(struct http_sink *k, void (*on_gone)(void *arg), void *arg)
+{
+    k->on_gone = on_gone;
+    k->on_gone_arg = arg;
+    http_sink_free(k);
 }
 
 size_t http_sink_room(const struct http_sink *k)

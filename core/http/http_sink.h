@@ -44,4 +44,7 @@ void http_sink_take(struct http_sink *k, uint64_t *bytes, char hash[HTTP_SINK_HA
 /* Ends it in any state, later than now if a worker is busy; a file not taken is removed. NULL is fine. */
 void http_sink_free(struct http_sink *k);
 
+/* The same; on_gone comes when no file is left: at once when there was none, else from the loop. */
+void http_sink_free_then(struct http_sink *k, void (*on_gone)(void *arg), void *arg);
+
 #endif

@@ -11,6 +11,7 @@ int loop_init(struct loop *l, struct err *e)
 {
     memset(l, 0, sizeof *l);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of write, like a full disk */
     int status = uv_loop_init(&l->uv);
     if (status != 0)
         return err_set(e, ERR_IO, "cannot make an event loop: %s", uv_strerror(status));

@@ -20,7 +20,7 @@ struct loop {
     int n_signals;
 };
 
-/* Makes the loop; SIGPIPE is ignored from now on. */
+/* Makes the loop; SIGPIPE and SIGXFSZ are ignored from now on. */
 int loop_init(struct loop *l, struct err *e);
 
 /* Calls fn on the loop when the signal comes. Does not keep the loop alive. */
