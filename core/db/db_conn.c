@@ -36,10 +36,12 @@ void db_opt_init(struct db_opt *opt)
 
 /* ---- errors ---- */
 
-static enum err_code code_of(struct db_conn *c, int rc)
+static enum err_code code_of(struct db_conn *c, int rc, int last_errno)
 {
     int sys = sqlite3_system_errno(c->db);
 
+    if (sys == 0) /* SQLite does not keep it for a failed write */
+        sys = last_errno;
     switch (rc & 0xff) {
     case SQLITE_CONSTRAINT:
         return rc == SQLITE_CONSTRAINT_DATATYPE ? ERR_INVALID : ERR_EXISTS;
@@ -77,11 +79,12 @@ static enum err_code code_of(struct db_conn *c, int rc)
 
 int db_conn_fail(struct db_conn *c, int rc, const char *sql, struct err *e)
 {
+    int last_errno = errno;
     const char *text = sqlite3_errmsg(c->db);
     int at = sqlite3_error_offset(c->db);
     enum err_code code;
 
-    code = code_of(c, rc);
+    code = code_of(c, rc, last_errno);
     switch (code) {
     case ERR_CANCELLED:
         return err_set(e, code, "the statement was cancelled");
