@@ -137,8 +137,10 @@ static int on_progress(void *arg)
     struct db_conn *c = arg;
 
     if (c->role == DB_INLINE) {
+        /* the count goes on over the runs of a statement: the first call says nothing */
+        int is_first = c->steps_left == c->steps_budget;
         c->steps_left -= STEPS_INLINE;
-        if (c->privileged || (c->steps_left > 0 && uv_hrtime() < c->inline_until_ns))
+        if (c->privileged || is_first || (c->steps_left > 0 && uv_hrtime() < c->inline_until_ns))
             return 0;
         c->stopped = ERR_LIMIT;
         return 1;
