@@ -7,11 +7,18 @@
 #include <lua.h>
 
 int luaopen_core_control(lua_State *L);
+int luaopen_core_crypto(lua_State *L);
 int luaopen_core_db(lua_State *L);
+int luaopen_core_fs(lua_State *L);
+int luaopen_core_http(lua_State *L);
 int luaopen_core_json(lua_State *L);
 int luaopen_core_load(lua_State *L);
+int luaopen_core_log(lua_State *L);
 int luaopen_core_server(lua_State *L);
+int luaopen_core_settings(lua_State *L);
 int luaopen_core_task(lua_State *L);
 int luaopen_core_tensor(lua_State *L);
+int luaopen_core_text(lua_State *L);
+int luaopen_core_time(lua_State *L);
 
 #endif
