@@ -6,6 +6,7 @@
 #include "bind/bind.h"
 
 static const luaL_Reg MODULES[] = {
+    { "core.baseline", luaopen_core_baseline },
     { "core.control", luaopen_core_control },
     { "core.crypto", luaopen_core_crypto },
     { "core.db", luaopen_core_db },
@@ -14,6 +15,8 @@ static const luaL_Reg MODULES[] = {
     { "core.json", luaopen_core_json },
     { "core.load", luaopen_core_load },
     { "core.log", luaopen_core_log },
+    { "core.metrics", luaopen_core_metrics },
+    { "core.numbers", luaopen_core_numbers },
     { "core.server", luaopen_core_server },
     { "core.settings", luaopen_core_settings },
     { "core.task", luaopen_core_task },
