@@ -172,6 +172,21 @@ function D:rows(sql, args, batch)
   return next_row, nil, nil, cursor
 end
 
+--- The result of a query as one tensor of f32, row by row; no value becomes a Lua value. NULL is not a
+--- number (NaN).
+--- Waits; cancellable.
+--- @param sql string  a statement whose columns are numbers
+--- @param args table?
+--- @return tensor, table  (rows, columns), and the names of the columns
+--- Raises: as query; invalid when a cell is text, with row and column; nan when one is beyond f32;
+---   nomem, limit (of all tensors)
+function D:matrix(sql, args)
+  require("core.tensor") -- makes the class
+  local matrix, names, code = core.matrix(self.box, sql, args)
+  if not matrix then fail(names, code) end
+  return matrix, names
+end
+
 --- Calls fn(self) in a transaction: committed when it returns, rolled back when it raises or when the
 --- request or job is cancelled or killed. Everything this script asks of the database meanwhile is part
 --- of it; tasks it starts are not, and must not wait for it. Other writers wait for their turn, so keep

@@ -13,8 +13,8 @@
  *   migrate(db) --> from, to
  *   interrupt(db)  close(db)  path(db)  stats()  blob(bytes)
  *
- * and what bind_db_hold.c adds: begin, commit, rollback, cursor, next, backup, step. All but the last
- * lines wait (query, row and value only when the statement is not cheap: db.h).
+ * and what bind_db_hold.c and bind_db_matrix.c add: begin, commit, rollback, cursor, next, backup,
+ * step, matrix. All but the last line wait (query, row and value only when the statement is not cheap: db.h).
  */
 #include "bind/bind_db.h"
 
@@ -543,5 +543,6 @@ int luaopen_core_db(lua_State *L)
     bind_json_null(L);
     lua_setfield(L, -2, "null");
     bind_db_hold_open(L);
+    bind_db_matrix_open(L);
     return 1;
 }

@@ -1,6 +1,7 @@
 /*
- * bind_db.h - core.db, in three files: bind_db.c (databases, statements), bind_db_hold.c
- * (transactions, iterators, backups), bind_db_value.c (values between Lua and the database).
+ * bind_db.h - core.db, in four files: bind_db.c (databases, statements), bind_db_hold.c
+ * (transactions, iterators, backups), bind_db_matrix.c (rows into a tensor), bind_db_value.c (values
+ * between Lua and the database).
  *
  * Values: nil cannot be in a table, so NULL is db.null (= json.null, a light userdata) as an
  * argument and an absent key in a row. Whole numbers are exact in 64 bits; true and false are 1 and
@@ -55,7 +56,8 @@ void bind_db_cell(lua_State *L, const struct db_value *v);
 void bind_db_blob_class(lua_State *L);
 int bind_db_blob(lua_State *L);
 
-/* Functions of bind_db_hold.c for the table of bind_db.c. */
-void bind_db_hold_open(lua_State *L); /* table -- table: adds them, makes the classes */
+/* table -- table: add the functions of bind_db_hold.c, with their classes; of bind_db_matrix.c. */
+void bind_db_hold_open(lua_State *L);
+void bind_db_matrix_open(lua_State *L);
 
 #endif

@@ -65,12 +65,18 @@ static int gather(struct db_matrix *m, struct part *first, size_t row_bytes, str
 {
     char *to;
 
-    if (m->n_rows == 0 || m->n_cols == 0)
-        return 0;
-    m->data = to = mem_aligned(m->n_rows * row_bytes);
-    if (to == NULL)
-        return err_set(e, ERR_NOMEM, "no memory for %zu rows of %zu numbers", m->n_rows,
-                       m->n_cols);
+    if (m->place != NULL) {
+        to = m->place(m, e);
+        if (to == NULL)
+            return -1;
+    } else {
+        if (m->n_rows == 0 || m->n_cols == 0)
+            return 0;
+        m->data = to = mem_aligned(m->n_rows * row_bytes);
+        if (to == NULL)
+            return err_set(e, ERR_NOMEM, "no memory for %zu rows of %zu numbers", m->n_rows,
+                           m->n_cols);
+    }
     for (struct part *p = first; p != NULL; p = p->next) {
         memcpy(to, p->data, p->n_rows * row_bytes);
         to += p->n_rows * row_bytes;
@@ -96,6 +102,8 @@ static int fill(struct db_req *req, struct db_conn *c, struct err *e)
     rc = s->kind == DB_READS || s->kind == DB_CHEAP
              ? db_stmt_bind(c, s, &step->args, e)
              : err_set(e, ERR_INVALID, "a matrix is made by a statement that only reads");
+    if (rc == 0)
+        rc = db_stmt_columns(s, &step->rows, e);
     while (rc == 0 && (rc = db_stmt_step(c, s, e)) == 1) {
         if (m->max_bytes > 0 && (m->n_rows + 1) * row_bytes > m->max_bytes) {
             rc = err_set(e, ERR_LIMIT, "the matrix is larger than %zu bytes", m->max_bytes);

@@ -12,9 +12,12 @@ struct db_matrix {
     struct db_req req; /* first */
     int is_f32;
     size_t max_bytes; /* of the block; `limit` beyond */
-    /* the answer */
+    /* NULL, or on the thread: gives the place for n_rows x n_cols numbers instead of `data`; NULL
+     * and e: there is none */
+    void *(*place)(struct db_matrix *m, struct err *e);
+    /* the answer; the names of the columns are in req.steps->rows */
     void *data; /* n_rows x n_cols floats or doubles from mem_aligned, owned by the matrix; NULL when
-                   it has no cell; take it by setting it NULL here */
+                   it has no cell, or with `place`; take it by setting it NULL here */
     size_t n_rows, n_cols;
 };
 

@@ -127,6 +127,19 @@ end
 fails("invalid", function() for _ in d:rows("SELECT * FROM nowhere") do break end end)
 fails("invalid", function() for _ in d:rows("DELETE FROM t") do break end end)
 
+-- a matrix
+local matrix, names = d:matrix("SELECT id, x, id * 0.5 AS half FROM t WHERE id <= ? ORDER BY id", { 100 })
+check(table.concat(matrix:shape(), "x") == "100x3" and table.concat(names, " ") == "id x half", "shape")
+check(matrix:get(7, 1) == 7 and matrix:get(7, 3) == 3.5, "cells")
+check(matrix:get(1, 2) == 0.5 and matrix:get(2, 2) ~= matrix:get(2, 2), "NULL is not a number")
+check(#d:matrix("SELECT id FROM t WHERE id < 0") == 0, "no rows")
+check(fails("invalid", d.matrix, d, "SELECT name FROM t WHERE id = 1").message:find("row 1: name \"Ёж\""), "text")
+d:transaction(function()
+  d:exec("INSERT INTO t(id, x) VALUES(-5, 2.5)")
+  check(d:matrix("SELECT x FROM t WHERE id = -5"):get(1, 1) == 2.5, "inside a transaction")
+  d:exec("DELETE FROM t WHERE id = -5")
+end)
+
 -- transactions
 local out = table.pack(d:transaction(function(same)
   check(same == d, "the database is the argument")
