@@ -291,7 +291,8 @@ int typed_float(const char *p, size_t n, double *x)
         return -1;
     if (n_used > 19 || m > (1ull << 53) || scale < -22 || scale > 22)
         return float_slow(p, n, x);
-    *x = scale < 0 ? (double)m / TEN[-scale] : (double)m * TEN[scale]; /* both sides exact: one rounding */
+    /* both sides are exact: one rounding */
+    *x = scale < 0 ? (double)m / TEN[-scale] : (double)m * TEN[scale];
     if (is_neg)
         *x = -*x;
     return 0;

@@ -27,7 +27,7 @@ int typed_is_blank(const char *p, size_t n); /* nothing but blanks, or nothing *
 void typed_trim(const char **p, size_t *n);
 
 /* Each writes at most n bytes to `to` (which may be p) and returns how many. */
-size_t typed_clean(char *to, const char *p, size_t n);   /* trimmed, inner runs of blanks to one space */
+size_t typed_clean(char *to, const char *p, size_t n);   /* trimmed, inner blanks to one space */
 size_t typed_squeeze(char *to, const char *p, size_t n); /* without any blank */
 size_t typed_fold(char *to, const char *p, size_t n);    /* trimmed, for comparing without case */
 

@@ -1,5 +1,6 @@
 /*
- * db_agg.c - see db_agg.h: values held beyond their row, and the aggregates that count or sort them.
+ * db_agg.c - see db_agg.h: values held beyond their row, and the aggregates that count or sort
+ * them.
  *
  * State is a block that SQLite zeroes and frees; what hangs on it is freed in the final call, which
  * SQLite makes for every group it began, also when the statement fails.
@@ -90,8 +91,8 @@ int db_agg_number(sqlite3_context *ctx, const char *name, sqlite3_value *v, doub
         *x = sqlite3_value_double(v);
         return 1;
     }
-    char *text = sqlite3_mprintf("%s: '%.40s' is not a number", name,
-                                 type == SQLITE_TEXT ? (const char *)sqlite3_value_text(v) : "blob");
+    const void *found = type == SQLITE_TEXT ? (const void *)sqlite3_value_text(v) : "blob";
+    char *text = sqlite3_mprintf("%s: '%.40s' is not a number", name, (const char *)found);
     if (text == NULL) {
         sqlite3_result_error_nomem(ctx);
     } else {
@@ -238,8 +239,9 @@ static void mode_value(sqlite3_context *ctx)
 
     for (size_t i = 0; m != NULL && i < m->n; i++) {
         const struct entry *x = &m->entries[i];
-        if (x->count > 0 && (best == NULL || x->count > best->count ||
-                             (x->count == best->count && db_agg_key_compare(&x->key, &best->key) < 0)))
+        if (x->count <= 0 || (best != NULL && x->count < best->count))
+            continue;
+        if (best == NULL || x->count > best->count || db_agg_key_compare(&x->key, &best->key) < 0)
             best = x;
     }
     if (best != NULL)
@@ -327,10 +329,12 @@ static void numbers_result(sqlite3_context *ctx, double *sorted, size_t n, doubl
     size_t low = (size_t)at;
 
     qsort(sorted, n, sizeof *sorted, compare_doubles);
-    if (low + 1 >= n)
+    if (low + 1 >= n) {
         sqlite3_result_double(ctx, sorted[n - 1]);
-    else
-        sqlite3_result_double(ctx, sorted[low] + (at - (double)low) * (sorted[low + 1] - sorted[low]));
+        return;
+    }
+    double gap = sorted[low + 1] - sorted[low];
+    sqlite3_result_double(ctx, sorted[low] + (at - (double)low) * gap);
 }
 
 static void numbers_value(sqlite3_context *ctx)

@@ -1,8 +1,8 @@
 /*
  * db_agg_series.c - see db_agg.h: exponentially weighted moments and the slope of a line.
  *
- * As a window function ewm_* keeps the values of its frame: while nothing has left it, each row is one
- * step of the running moments; a frame that slides computes them again from its first row.
+ * As a window function ewm_* keeps the values of its frame: while nothing has left it, each row is
+ * one step of the running moments; a frame that slides computes them again from its first row.
  */
 #include "db/db_agg.h"
 

@@ -1,8 +1,8 @@
 /*
  * csv_read.c - see csv_read.h. Bytes go file -> raw -> (decoded) -> win -> fields.
  *
- * Fields point into win. A record is scanned until it is whole there, without touching it; only then
- * are doubled quotes taken out in place. So scanning again after more bytes came is harmless.
+ * Fields point into win. A record is scanned until it is whole there, without touching it; only
+ * then are doubled quotes taken out in place. So scanning again after more bytes came is harmless.
  */
 #include "sheet/csv_read.h"
 
@@ -74,8 +74,9 @@ static int find_encoding(struct csv_read *r, struct err *e)
         if (n == keep)
             break;
         const unsigned char *p = (const unsigned char *)r->raw;
-        if (is_first && n >= 2 && ((p[0] == 0xff && p[1] == 0xfe) || (p[0] == 0xfe && p[1] == 0xff))) {
-            r->encoding = p[0] == 0xff ? UTF16LE : UTF16BE;
+        int mark = n >= 2 ? p[0] << 8 | p[1] : 0;
+        if (is_first && (mark == 0xfffe || mark == 0xfeff)) {
+            r->encoding = mark == 0xfffe ? UTF16LE : UTF16BE;
             r->mark_bytes = 2;
             return 0;
         }
@@ -264,8 +265,8 @@ static int add_field(struct csv_read *r, size_t from, size_t to, int has_quotes,
 }
 
 /*
- * The field that begins at win[i]: sets *end to the byte behind it, a separator or line end or `len`.
- * 1, or 0 when its end may be outside of the window.
+ * The field that begins at win[i]: sets *end to the byte behind it, a separator or line end or
+ * `len`. 1, or 0 when its end may be outside of the window.
  */
 static int scan_field(const struct csv_read *r, size_t i, size_t *end, int *has_quotes)
 {

@@ -1,10 +1,11 @@
 /*
  * csv_read.h - the records of a text table, streamed.
  *
- * Encoding by the bytes of the whole file: byte-order mark (UTF-8, UTF-16 of both ends), else UTF-8 when
- * valid, else Windows-1251 (byte 98, which it leaves free, is U+0098). Fields as in RFC 4180, with CRLF,
- * LF or CR; a quote inside of a field that did not begin with one is ordinary, and so is what stands
- * between a closing quote and the separator. Memory is one record. One thread at a time.
+ * Encoding by the bytes of the whole file: byte-order mark (UTF-8, UTF-16 of both ends), else UTF-8
+ * when valid, else Windows-1251 (byte 98, which it leaves free, is U+0098). Fields as in RFC 4180,
+ * with CRLF, LF or CR; a quote inside of a field that did not begin with one is ordinary, and so is
+ * what stands between a closing quote and the separator. Memory is one record. One thread at a
+ * time.
  */
 #ifndef SHEET_CSV_READ_H
 #define SHEET_CSV_READ_H
@@ -30,6 +31,8 @@ int csv_read_rewind(struct csv_read *r, char separator, struct err *e);
 int csv_read_row(struct csv_read *r, struct sheet_row *row, struct err *e);
 
 double csv_read_done(const struct csv_read *r);          /* 0 … 1 */
-const char *csv_read_encoding(const struct csv_read *r); /* "utf-8", "utf-16le", "utf-16be", "windows-1251" */
+
+/* "utf-8", "utf-16le", "utf-16be", "windows-1251" */
+const char *csv_read_encoding(const struct csv_read *r);
 
 #endif

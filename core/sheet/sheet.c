@@ -118,7 +118,7 @@ static int choose_separator(struct sheet *s, const char *const *known, struct er
         if (rc != 0)
             return -1;
         rc = next_row(s, &row, e);
-        if (rc < 0 && e->code == ERR_PARSE) { /* with another separator its quotes may be in order */
+        if (rc < 0 && e->code == ERR_PARSE) { /* another separator may put its quotes in order */
             if (first.code == ERR_NONE)
                 first = *e;
             continue;

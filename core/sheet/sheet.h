@@ -1,5 +1,6 @@
 /*
- * sheet.h - a table file given by a user, row by row: workbook or text, by its content, not its name.
+ * sheet.h - a table file given by a user, row by row: workbook or text, by its content, not its
+ * name.
  *
  * Nothing is ever held whole in memory. sheet_load.h puts the rows into a database, sheet_write.h
  * makes such files. One thread at a time; different files on different threads are fine.
@@ -32,14 +33,15 @@ void sheet_trouble_init(struct sheet_trouble *t);
 void sheet_trouble_deinit(struct sheet_trouble *t); /* may run twice */
 
 struct sheet_options {
-    const char *sheet;        /* of a workbook: the one to read if several have data; NULL: none chosen */
-    const char *const *known; /* csv: header names that tell the separator; NULL-terminated, or NULL */
+    const char *sheet;        /* the one to read if several have data; NULL: none chosen */
+    const char *const *known; /* csv: headers that tell the separator; NULL-terminated, or NULL */
     const char *temp_dir;     /* for large tables of shared texts; NULL: $TMPDIR or /tmp */
 };
 
 /*
  * Finds out what the file is and goes before its first row with data. options NULL: all defaults.
- * -1: *e and *t say why; t->fault is never SHEET_FINE then, t->names has the sheets of SHEET_SEVERAL.
+ * -1: *e and *t say why; t->fault is never SHEET_FINE then, t->names has the sheets of
+ * SHEET_SEVERAL.
  */
 int sheet_open(struct sheet **s, const char *path, const struct sheet_options *options,
                struct sheet_trouble *t, struct err *e);

@@ -1,8 +1,8 @@
 /*
  * sheet_fault.h - what is wrong with a table file, as a word that programs can branch on.
  *
- * `struct err` says it to people and has the codes of the whole program; a file given by a user can be
- * wrong in ways those codes do not tell apart. Whoever reads a file fills both.
+ * `struct err` says it to people and has the codes of the whole program; a file given by a user can
+ * be wrong in ways those codes do not tell apart. Whoever reads a file fills both.
  */
 #ifndef SHEET_FAULT_H
 #define SHEET_FAULT_H

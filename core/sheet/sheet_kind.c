@@ -55,7 +55,8 @@ static int fail_ole(int fd, const char *head, size_t n, struct err *e)
     if (shift >= 7 && shift <= 16)
         got = read_at(fd, dir, sizeof dir, ((int64_t)u32(head + 48) + 1) << shift);
     if (got > 0 && has_entry(dir, (size_t)got, "EncryptedPackage"))
-        return err_set(e, ERR_UNSUPPORTED, "a workbook locked with a password: save it without one");
+        return err_set(e, ERR_UNSUPPORTED,
+                       "a workbook locked with a password: save it without one");
     if (got > 0 && has_entry(dir, (size_t)got, "WordDocument"))
         return err_set(e, ERR_UNSUPPORTED, "a Word document, not a workbook");
     return err_set(e, ERR_UNSUPPORTED, "an old workbook (.xls): save it as .xlsx");
@@ -69,7 +70,9 @@ static int begins(const char *p, size_t n, const char *mark, size_t n_mark)
 /* Web pages and XML that programs like to call .xls. */
 static int fail_markup(const char *p, size_t n, struct err *e)
 {
-    static const char *const HTML[] = { "<html", "<!doctype html", "<table", "<head", "<body", "<meta" };
+    static const char *const HTML[] = {
+        "<html", "<!doctype html", "<table", "<head", "<body", "<meta",
+    };
 
     if (begins(p, n, "\xef\xbb\xbf", 3)) {
         p += 3;
@@ -82,7 +85,8 @@ static int fail_markup(const char *p, size_t n, struct err *e)
     for (size_t i = 0; i < sizeof HTML / sizeof *HTML; i++)
         if (n >= strlen(HTML[i]) && strncasecmp(p, HTML[i], strlen(HTML[i])) == 0)
             return err_set(e, ERR_UNSUPPORTED,
-                           "a web page (HTML), whatever its name: open it in Excel, save it as .xlsx");
+                           "a web page (HTML), whatever its name: "
+                           "open it in Excel, save it as .xlsx");
     if (begins(p, n, "<?xml", 5))
         return err_set(e, ERR_UNSUPPORTED,
                        "an XML file, not a workbook: open it in Excel, save it as .xlsx");

@@ -9,8 +9,8 @@
 enum sheet_format { SHEET_FORMAT_XLSX, SHEET_FORMAT_CSV, SHEET_FORMAT_EMPTY };
 
 /*
- * A zip is taken for a workbook, what has no mark of another kind for text. -1: `unsupported` with a
- * message that says what it is and what to do; `io`, `notfound`.
+ * A zip is taken for a workbook, what has no mark of another kind for text. -1: `unsupported` with
+ * a message that says what it is and what to do; `io`, `notfound`.
  */
 int sheet_kind_find(enum sheet_format *format, const char *path, struct err *e);
 

@@ -1,5 +1,5 @@
 /*
- * sheet_load.c - see sheet_load.h. Start at sheet_load; rows go through load_rows.
+ * sheet_load.c - see sheet_load.h. Start at sheet_load_step.
  */
 #include "sheet/sheet_load.h"
 
@@ -13,7 +13,7 @@
 #define NAME_MAX_BYTES 1024
 #define ROWS_PER_TICK 1024
 
-struct loader {
+struct sheet_loader {
     const struct sheet_load *what;
     struct sheet_loaded *out;
     struct sheet *sheet;
@@ -22,7 +22,10 @@ struct loader {
     int *param;           /* by column of the file: number of the bound value, 0 = not wanted */
     uint32_t n_param;
     int n_fixed;          /* bound values before the columns: file, row */
-    sqlite3_stmt *insert;
+    struct buf insert;    /* SQL */
+    sqlite3_stmt *st;     /* of it, within a step */
+    sqlite3 *db;          /* within a step */
+    int is_begun;
 };
 
 static int db_fail(sqlite3 *db, const char *what, struct err *e)
@@ -96,14 +99,14 @@ static size_t find_column(const struct sheet_load *what, const struct buf *folde
     return 0;
 }
 
-static int trouble(struct loader *l, enum sheet_fault fault, const char *name, struct err *e)
+static int trouble(struct sheet_loader *l, enum sheet_fault fault, const char *name, struct err *e)
 {
     l->out->trouble.fault = fault;
     return buf_add(&l->out->trouble.names, name, strlen(name) + 1, e);
 }
 
 /* Columns by the list of the caller. */
-static int map_asked(struct loader *l, const struct sheet_row *header, struct err *e)
+static int map_asked(struct sheet_loader *l, const struct sheet_row *header, struct err *e)
 {
     const struct sheet_load *w = l->what;
     uint8_t *is_found = mem_zero(w->n_columns, 1);
@@ -159,7 +162,7 @@ done:
 }
 
 /* True when the name is taken; SQLite does not tell ASCII case apart. */
-static int is_taken(const struct loader *l, const char *name)
+static int is_taken(const struct sheet_loader *l, const char *name)
 {
     const char *p = l->names.data, *end = p + l->names.len;
 
@@ -171,7 +174,7 @@ static int is_taken(const struct loader *l, const char *name)
 }
 
 /* Every column of the file that has a header. */
-static int map_all(struct loader *l, const struct sheet_row *header, struct err *e)
+static int map_all(struct sheet_loader *l, const struct sheet_row *header, struct err *e)
 {
     struct buf name;
     int rc = -1;
@@ -211,11 +214,11 @@ done:
     return rc;
 }
 
-/* CREATE TABLE, INSERT. */
-static int prepare(struct loader *l, struct err *e)
+/* CREATE TABLE, and the text of INSERT. */
+static int make_table(struct sheet_loader *l, struct err *e)
 {
     const struct sheet_load *w = l->what;
-    const char *row = w->row_column != NULL ? w->row_column : "row";
+    const char *row = w->row_column != NULL ? w->row_column : "row", *name = l->names.data;
     struct buf table, list, sql;
     int rc = -1;
 
@@ -231,27 +234,19 @@ static int prepare(struct loader *l, struct err *e)
         goto done;
     if (add_quoted(&list, row, e) != 0)
         goto done;
-    const char *name = l->names.data;
     for (size_t i = 0; i < l->n_names; i++, name += strlen(name) + 1)
         if (buf_addc(&list, ',', e) != 0 || add_quoted(&list, name, e) != 0)
             goto done;
     if (buf_text(&list, e) == NULL ||
         buf_addf(&sql, e, "CREATE TABLE IF NOT EXISTS %s(%s)", table.data, list.data) != 0 ||
-        buf_text(&sql, e) == NULL || run_sql(w->db, sql.data, e) != 0)
-        goto done;
-    buf_clear(&sql);
-    if (buf_addf(&sql, e, "INSERT INTO %s(%s) VALUES(?", table.data, list.data) != 0)
+        buf_text(&sql, e) == NULL || run_sql(l->db, sql.data, e) != 0 ||
+        buf_addf(&l->insert, e, "INSERT INTO %s(%s) VALUES(?", table.data, list.data) != 0)
         goto done;
     for (size_t i = 1; i < l->n_names + (size_t)l->n_fixed; i++)
-        if (buf_adds(&sql, ",?", e) != 0)
+        if (buf_adds(&l->insert, ",?", e) != 0)
             goto done;
-    if (buf_addc(&sql, ')', e) != 0 || buf_text(&sql, e) == NULL)
-        goto done;
-    if (sqlite3_prepare_v2(w->db, sql.data, (int)sql.len, &l->insert, NULL) != SQLITE_OK) {
-        db_fail(w->db, w->table, e);
-        goto done;
-    }
-    rc = 0;
+    if (buf_addc(&l->insert, ')', e) == 0 && buf_text(&l->insert, e) != NULL)
+        rc = 0;
 done:
     buf_deinit(&table);
     buf_deinit(&list);
@@ -268,86 +263,63 @@ static int bind_cell(sqlite3_stmt *st, int at, const struct sheet_cell *c)
     return sqlite3_bind_double(st, at, c->number);
 }
 
-static int store_row(struct loader *l, const struct sheet_row *row, struct err *e)
+static int store_row(struct sheet_loader *l, const struct sheet_row *row, struct err *e)
 {
     const struct sheet_load *w = l->what;
     int rc = SQLITE_OK, at = 1;
 
     if (w->file_column != NULL)
-        rc = sqlite3_bind_int64(l->insert, at++, w->file_id);
+        rc = sqlite3_bind_int64(l->st, at++, w->file_id);
     if (rc == SQLITE_OK)
-        rc = sqlite3_bind_int64(l->insert, at, row->number);
+        rc = sqlite3_bind_int64(l->st, at, row->number);
     for (uint32_t i = 0; rc == SQLITE_OK && i < row->n_cells; i++) {
         const struct sheet_cell *c = &row->cells[i];
         if (c->column >= l->n_param)
             break;
         if (l->param[c->column] > 0) {
-            rc = bind_cell(l->insert, l->param[c->column], c);
+            rc = bind_cell(l->st, l->param[c->column], c);
             l->out->n_cells++;
         }
     }
     if (rc == SQLITE_OK)
-        sqlite3_step(l->insert);
-    rc = sqlite3_reset(l->insert);
-    sqlite3_clear_bindings(l->insert);
+        sqlite3_step(l->st);
+    rc = sqlite3_reset(l->st);
+    sqlite3_clear_bindings(l->st);
     if (rc != SQLITE_OK) {
-        db_fail(w->db, w->table, e);
+        db_fail(l->db, w->table, e);
         return err_wrap(e, "row %lld", (long long)row->number);
     }
     l->out->n_rows++;
     return 0;
 }
 
-static int load_rows(struct loader *l, int may_commit, struct err *e)
+/* 1 when there may be more. */
+static int load_rows(struct sheet_loader *l, int64_t max_rows, struct err *e)
 {
     const struct sheet_load *w = l->what;
     struct sheet_row row;
-    int rc;
+    int rc = 1;
 
-    while ((rc = sheet_next_row(l->sheet, &row, &l->out->trouble, e)) == 1) {
+    for (int64_t i = 0; i < max_rows; i++) {
+        rc = sheet_next_row(l->sheet, &row, &l->out->trouble, e);
+        if (rc != 1)
+            break;
         if (store_row(l, &row, e) != 0)
             return -1;
         if (w->tick != NULL && l->out->n_rows % ROWS_PER_TICK == 0 &&
             w->tick(w->tick_arg, l->out->n_rows, sheet_done(l->sheet)) != 0)
             return err_set(e, ERR_CANCELLED, "stopped at row %lld", (long long)row.number);
-        if (may_commit && l->out->n_rows % w->rows_per_commit == 0 &&
-            (run_sql(w->db, "COMMIT", e) != 0 || run_sql(w->db, "BEGIN", e) != 0))
-            return -1;
     }
-    if (rc < 0)
-        return -1;
-    if (l->out->n_rows == 0) {
+    if (rc == 0 && l->out->n_rows == 0) {
         l->out->trouble.fault = SHEET_EMPTY;
         return err_set(e, ERR_INVALID, "no row of data below the header");
     }
-    return 0;
+    return rc;
 }
 
-/* Header, table, rows; within a transaction of the caller. */
-static int load_all(struct loader *l, int may_commit, struct err *e)
-{
-    struct sheet_row header;
-    int rc = sheet_next_row(l->sheet, &header, &l->out->trouble, e);
-
-    if (rc < 0)
-        return -1;
-    if (rc == 0) {
-        l->out->trouble.fault = SHEET_EMPTY;
-        return err_set(e, ERR_INVALID, "the file is empty");
-    }
-    l->out->header_row = header.number;
-    l->n_fixed = l->what->file_column != NULL ? 2 : 1;
-    l->n_param = header.cells[header.n_cells - 1].column + 1;
-    l->param = mem_zero(l->n_param, sizeof *l->param);
-    if (l->param == NULL)
-        return err_set(e, ERR_NOMEM, "out of memory");
-    if ((l->what->n_columns > 0 ? map_asked(l, &header, e) : map_all(l, &header, e)) != 0 ||
-        prepare(l, e) != 0)
-        return -1;
-    return load_rows(l, may_commit, e);
-}
-
-/* All headers of all columns, for the separator of a csv. Freed by the caller; NULL without memory. */
+/*
+ * All headers of all columns, for the separator of a csv. Freed by the caller; NULL without memory.
+ */
 static const char **known_headers(const struct sheet_load *w)
 {
     size_t n = 1, at = 0;
@@ -368,7 +340,7 @@ static const char **known_headers(const struct sheet_load *w)
     return known;
 }
 
-static int open_sheet(struct loader *l, struct err *e)
+static int open_sheet(struct sheet_loader *l, struct err *e)
 {
     const struct sheet_load *w = l->what;
     const char **known = known_headers(w);
@@ -380,39 +352,109 @@ static int open_sheet(struct loader *l, struct err *e)
     return rc;
 }
 
-int sheet_load(const struct sheet_load *what, struct sheet_loaded *out, struct err *e)
+/* File, header, table. */
+static int begin(struct sheet_loader *l, struct err *e)
 {
-    struct loader l = { .what = what, .out = out };
-    int is_ours = sqlite3_get_autocommit(what->db), rc;
+    struct sheet_row header;
     struct sheet_info info;
+    int rc;
 
+    if (open_sheet(l, e) != 0)
+        return -1;
+    sheet_get_info(l->sheet, &info);
+    l->out->is_1904 = info.is_1904;
+    rc = sheet_next_row(l->sheet, &header, &l->out->trouble, e);
+    if (rc < 0)
+        return -1;
+    if (rc == 0) {
+        l->out->trouble.fault = SHEET_EMPTY;
+        return err_set(e, ERR_INVALID, "the file is empty");
+    }
+    l->out->header_row = header.number;
+    l->n_fixed = l->what->file_column != NULL ? 2 : 1;
+    l->n_param = header.cells[header.n_cells - 1].column + 1;
+    l->param = mem_zero(l->n_param, sizeof *l->param);
+    if (l->param == NULL)
+        return err_set(e, ERR_NOMEM, "out of memory");
+    rc = l->what->n_columns > 0 ? map_asked(l, &header, e) : map_all(l, &header, e);
+    return rc != 0 ? -1 : make_table(l, e);
+}
+
+int sheet_load_open(struct sheet_loader **l, const struct sheet_load *what,
+                    struct sheet_loaded *out, struct err *e)
+{
     memset(out, 0, sizeof *out);
     sheet_trouble_init(&out->trouble);
-    buf_init(&l.names, SQL_MAX_BYTES / 4);
-    rc = open_sheet(&l, e);
-    if (rc == 0) {
-        sheet_get_info(l.sheet, &info);
-        out->is_1904 = info.is_1904;
-        rc = run_sql(what->db, is_ours ? "BEGIN" : "SAVEPOINT sheet_load", e);
+    *l = mem_zero(1, sizeof **l);
+    if (*l == NULL) {
+        out->trouble.fault = SHEET_SYSTEM;
+        return err_set(e, ERR_NOMEM, "out of memory");
     }
+    (*l)->what = what;
+    (*l)->out = out;
+    buf_init(&(*l)->names, SQL_MAX_BYTES / 4);
+    buf_init(&(*l)->insert, SQL_MAX_BYTES);
+    return 0;
+}
+
+int sheet_load_step(struct sheet_loader *l, sqlite3 *db, int64_t max_rows, struct err *e)
+{
+    int rc = 0;
+
+    l->db = db;
+    if (!l->is_begun) {
+        l->is_begun = 1;
+        rc = begin(l, e);
+    }
+    if (rc == 0 && sqlite3_prepare_v2(db, l->insert.data, (int)l->insert.len, &l->st, NULL) !=
+                       SQLITE_OK)
+        rc = db_fail(db, l->what->table, e);
+    if (rc == 0)
+        rc = load_rows(l, max_rows, e);
+    sqlite3_finalize(l->st);
+    l->st = NULL;
+    if (rc < 0 && l->out->trouble.fault == SHEET_FINE)
+        l->out->trouble.fault = SHEET_SYSTEM;
+    return rc;
+}
+
+double sheet_load_done(const struct sheet_loader *l)
+{
+    return l->sheet == NULL ? 0 : sheet_done(l->sheet);
+}
+
+void sheet_load_close(struct sheet_loader *l)
+{
+    if (l == NULL)
+        return;
+    sheet_close(l->sheet);
+    buf_deinit(&l->names);
+    buf_deinit(&l->insert);
+    mem_free(l->param);
+    mem_free(l);
+}
+
+int sheet_load(const struct sheet_load *what, sqlite3 *db, struct sheet_loaded *out, struct err *e)
+{
+    struct sheet_loader *l = NULL;
+    int is_ours = sqlite3_get_autocommit(db), rc = sheet_load_open(&l, what, out, e);
+
+    if (rc == 0)
+        rc = run_sql(db, is_ours ? "BEGIN IMMEDIATE" : "SAVEPOINT sheet_load", e);
     if (rc == 0) {
-        rc = load_all(&l, is_ours && what->rows_per_commit > 0, e);
-        sqlite3_finalize(l.insert);
+        rc = sheet_load_step(l, db, INT64_MAX, e);
         if (rc == 0)
-            rc = run_sql(what->db, is_ours ? "COMMIT" : "RELEASE sheet_load", e);
-        if (rc != 0 && !sqlite3_get_autocommit(what->db))
-            sqlite3_exec(what->db,
-                         is_ours ? "ROLLBACK" : "ROLLBACK TO sheet_load; RELEASE sheet_load", NULL,
-                         NULL, NULL);
+            rc = run_sql(db, is_ours ? "COMMIT" : "RELEASE sheet_load", e);
+        if (rc != 0 && !sqlite3_get_autocommit(db))
+            sqlite3_exec(db, is_ours ? "ROLLBACK" : "ROLLBACK TO sheet_load; RELEASE sheet_load",
+                         NULL, NULL, NULL);
     }
     if (rc != 0) {
         out->n_rows = out->n_cells = 0;
         if (out->trouble.fault == SHEET_FINE)
             out->trouble.fault = SHEET_SYSTEM;
     }
-    sheet_close(l.sheet);
-    buf_deinit(&l.names);
-    mem_free(l.param);
+    sheet_load_close(l);
     return rc;
 }
 

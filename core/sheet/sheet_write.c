@@ -1,6 +1,6 @@
 /*
- * sheet_write.c - see sheet_write.h. Cells go straight on: to libxlsxwriter, which keeps one row, or
- * into a buffer that is written out when it has grown.
+ * sheet_write.c - see sheet_write.h. Cells go straight on: to libxlsxwriter, which keeps one row,
+ * or into a buffer that is written out when it has grown.
  */
 #include "sheet/sheet_write.h"
 
@@ -67,8 +67,8 @@ static int open_xlsx(struct sheet_write *w, const struct sheet_write_options *o,
     lxw_format *bold;
     lxw_error rc = LXW_NO_ERROR;
 
-    w->fd = open(w->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600); /* says why not, if not */
-    if (w->fd < 0)
+    w->fd = open(w->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (w->fd < 0) /* here we learn why not; the library would not say */
         return err_errno(e, errno, "%s", w->path);
     if (o->sheet != NULL && text_utf8_bad(o->sheet, strlen(o->sheet)) != strlen(o->sheet))
         return err_set(e, ERR_INVALID, "the name of the sheet is not UTF-8");
@@ -91,10 +91,10 @@ static int open_xlsx(struct sheet_write *w, const struct sheet_write_options *o,
     for (size_t i = 0; rc == LXW_NO_ERROR && i < o->n_columns; i++) {
         const struct sheet_write_column *c = &o->columns[i];
         double title = (double)lxw_utf8_strlen(c->title) + 2;
-        double width = c->width > 0 ? fmin(c->width, 255)
-                                    : fmin(fmax(title, c->style == SHEET_STYLE_TIME ? 19 : WIDTH_MIN),
-                                           WIDTH_MAX);
-        rc = worksheet_set_column(w->sheet, (lxw_col_t)i, (lxw_col_t)i, width, w->formats[c->style]);
+        double least = c->style == SHEET_STYLE_TIME ? 19 : WIDTH_MIN;
+        double width = c->width > 0 ? fmin(c->width, 255) : fmin(fmax(title, least), WIDTH_MAX);
+        lxw_col_t at = (lxw_col_t)i;
+        rc = worksheet_set_column(w->sheet, at, at, width, w->formats[c->style]);
     }
     worksheet_freeze_panes(w->sheet, 1, 0);
     for (size_t i = 0; rc == LXW_NO_ERROR && i < o->n_columns; i++)
@@ -192,7 +192,8 @@ static int is_formula(const char *p, size_t n)
 {
     double x;
 
-    return n > 0 && strchr("=+-@\t\r\n", p[0]) != NULL && p[0] != '\0' && typed_float(p, n, &x) != 0;
+    return n > 0 && p[0] != '\0' && strchr("=+-@\t\r\n", p[0]) != NULL &&
+           typed_float(p, n, &x) != 0;
 }
 
 static int csv_text(struct sheet_write *w, const char *p, size_t n, struct err *e)
@@ -208,11 +209,18 @@ static int csv_text(struct sheet_write *w, const char *p, size_t n, struct err *
     for (size_t i = 0; i < n;) {
         const char *quote = is_quoted ? memchr(p + i, '"', n - i) : NULL;
         size_t len = quote != NULL ? (size_t)(quote - p) + 1 - i : n - i;
-        if (buf_add(&w->out, p + i, len, e) != 0 || (quote != NULL && buf_addc(&w->out, '"', e) != 0))
+        if (buf_add(&w->out, p + i, len, e) != 0)
+            return -1;
+        if (quote != NULL && buf_addc(&w->out, '"', e) != 0)
             return -1;
         i += len;
     }
     return is_quoted ? buf_addc(&w->out, '"', e) : 0;
+}
+
+static int two_digits(const char *p)
+{
+    return (p[0] - '0') * 10 + (p[1] - '0');
 }
 
 /* The serial number of "YYYY-MM-DD[ hh:mm:ss]"; -1 when it is no such date of the 1900 system. */
@@ -224,9 +232,9 @@ static double serial_of(const char *p, size_t n)
     if (n < DAY_TEXT || p[4] != '-' || day_of_text(p, n, 0, &day) != 0)
         return -1;
     if (n >= 16)
-        part = ((p[11] - '0') * 10 + (p[12] - '0')) * 3600 + ((p[14] - '0') * 10 + (p[15] - '0')) * 60;
+        part = two_digits(p + 11) * 3600 + two_digits(p + 14) * 60;
     if (n >= 19)
-        part += (p[17] - '0') * 10 + (p[18] - '0');
+        part += two_digits(p + 17);
     double serial = (double)(day + 25569); /* 1970-01-01 is 25569 */
     return serial < 61 ? -1 : serial + part / 86400;
 }
@@ -276,7 +284,8 @@ int sheet_write_text(struct sheet_write *w, const char *p, size_t n, struct err 
     buf_clear(&w->text);
     if (n > CELL_CHARS_MAX * 4 || memchr(p, '\0', n) != NULL)
         return err_set(e, n > CELL_CHARS_MAX * 4 ? ERR_LIMIT : ERR_PARSE,
-                       "row %lld: a text too long for a cell, or with a NUL", (long long)w->row + 1);
+                       "row %lld: a text too long for a cell, or with a NUL",
+                       (long long)w->row + 1);
     if (n == 0)
         return 0;
     if (add_spelled(&w->text, p, n, e) != 0)
@@ -298,8 +307,9 @@ int sheet_write_number(struct sheet_write *w, double x, struct err *e)
         return 0;
     if (w->book == NULL)
         return buf_add(&w->out, text, typed_of_float(text, x), e);
-    lxw_error rc = worksheet_write_number(w->sheet, (lxw_row_t)w->row, (lxw_col_t)(w->column - 1), x,
-                                          w->formats[w->styles[w->column - 1]]);
+    size_t at = w->column - 1;
+    lxw_error rc = worksheet_write_number(w->sheet, (lxw_row_t)w->row, (lxw_col_t)at, x,
+                                          w->formats[w->styles[at]]);
     return rc == LXW_NO_ERROR ? 0 : fail_xlsx(w, rc, e);
 }
 

@@ -1,10 +1,10 @@
 /*
- * sheet_write.h - writes a table for people: a workbook (.xlsx) or text (.csv), row by row, in bounded
- * memory.
+ * sheet_write.h - writes a table for people: a workbook (.xlsx) or text (.csv), row by row, in
+ * bounded memory.
  *
- * Nothing written is ever a formula. In a workbook every text is a text cell. In csv a text that a table
- * program would take for a formula (first byte = + - @ tab CR LF) gets an apostrophe in front, unless
- * it is a plain number such as -5. One thread at a time.
+ * Nothing written is ever a formula. In a workbook every text is a text cell. In csv a text that a
+ * table program would take for a formula (first byte = + - @ tab CR LF) gets an apostrophe in
+ * front, unless it is a plain number such as -5. One thread at a time.
  */
 #ifndef SHEET_WRITE_H
 #define SHEET_WRITE_H
@@ -46,13 +46,17 @@ struct sheet_write_options {
 
 struct sheet_write;
 
-/* Makes the file with its header row. Options are borrowed for the call. `io`, `full`, `invalid`, `nomem`. */
+/*
+ * Makes the file with its header row. Options are borrowed for the call. `io`, `full`, `invalid`,
+ * `nomem`.
+ */
 int sheet_write_open(struct sheet_write **w, const char *path,
                      const struct sheet_write_options *options, struct err *e);
 
 /*
- * The next cell of the row. Text must be UTF-8 (`parse`), in a workbook of at most 32,767 characters
- * (`limit`). Numbers that are not finite are left empty. Cells beyond the last column: `shape`.
+ * The next cell of the row. Text must be UTF-8 (`parse`), in a workbook of at most 32,767
+ * characters (`limit`). Numbers that are not finite are left empty. Cells beyond the last column:
+ * `shape`.
  */
 int sheet_write_text(struct sheet_write *w, const char *p, size_t n, struct err *e);
 int sheet_write_number(struct sheet_write *w, double x, struct err *e);
@@ -63,8 +67,8 @@ int sheet_write_empty(struct sheet_write *w, struct err *e);
 int sheet_write_next(struct sheet_write *w, struct err *e);
 
 /*
- * Steps `st` to its end and writes each row; blobs are left empty. tick as in sheet_load.h, without a
- * share. Returns the number of rows, or -1.
+ * Steps `st` to its end and writes each row; blobs are left empty. tick as in sheet_load.h, without
+ * a share. Returns the number of rows, or -1.
  */
 int64_t sheet_write_rows(struct sheet_write *w, sqlite3_stmt *st,
                          int (*tick)(void *arg, int64_t n_rows), void *tick_arg, struct err *e);

@@ -37,7 +37,7 @@ void spill_deinit(struct spill *s)
 static int open_file(struct spill *s, struct err *e)
 {
     s->fd = open(s->dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (s->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) { /* a file system without such files */
+    if (s->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) { /* not every file system can */
         struct buf name;
         buf_init(&name, 4096);
         if (buf_addf(&name, e, "%s/sheet-XXXXXX", s->dir) != 0 || buf_text(&name, e) == NULL) {

@@ -1,5 +1,6 @@
 /*
- * spill.h - bytes that are only added, then only read: in memory while few, else in a temporary file.
+ * spill.h - bytes that are only added, then only read: in memory while few, else in a temporary
+ * file.
  *
  * The file has no name (it is gone when closed, also after a crash) and is read through a mapping,
  * so its pages are the kernel's to drop; spill_relax drops them at once. One thread at a time.

@@ -1,7 +1,8 @@
 /*
  * xlsx_book.h - what a workbook says about itself: its sheets, its date system, its date styles.
  *
- * Reads the small parts ([relations], workbook, styles); cells are xlsx_read.c's. One thread at a time.
+ * Reads the small parts ([relations], workbook, styles); cells are xlsx_read.c's. One thread at a
+ * time.
  */
 #ifndef SHEET_XLSX_BOOK_H
 #define SHEET_XLSX_BOOK_H
@@ -30,8 +31,8 @@ struct xlsx_book {
 };
 
 /*
- * -1: `unsupported` for a zip that is no workbook (the message says what it is, if that can be told),
- * `parse`, `limit`, `io`, `nomem`. Close it in either case.
+ * -1: `unsupported` for a zip that is no workbook (the message says what it is, if that can be
+ * told), `parse`, `limit`, `io`, `nomem`. Close it in either case.
  */
 int xlsx_book_open(struct xlsx_book *b, const char *path, struct err *e);
 void xlsx_book_close(struct xlsx_book *b); /* may run twice */

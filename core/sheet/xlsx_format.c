@@ -38,7 +38,7 @@ int xlsx_format_is_date(const char *code, size_t n)
         char c = code[i];
         if (c == ';') /* end of the first section */
             break;
-        if (c == '\\' || c == '_' || c == '*') { /* the next character is only shown, or its width */
+        if (c == '\\' || c == '_' || c == '*') { /* the next one is only shown */
             i++;
         } else if (c == '"') {
             while (++i < n && code[i] != '"')

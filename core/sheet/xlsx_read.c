@@ -293,7 +293,8 @@ static int read_cell(struct xlsx_read *r, int64_t *last_column, struct err *e)
         } else if (a->name.p[0] == 's') {
             style = whole_of(&a->value, UINT32_MAX);
             if (style < 0)
-                return xml_scan_fail(x, e, "row %lld: a style that is no number", (long long)r->row);
+                return xml_scan_fail(x, e, "row %lld: a style that is no number",
+                                     (long long)r->row);
         } else if (a->name.p[0] == 't') {
             type = type_of(&a->value);
             if (type < 0)

@@ -19,8 +19,8 @@ int xlsx_read_open(struct xlsx_read **r, const struct xlsx_book *book,
 void xlsx_read_close(struct xlsx_read *r); /* NULL is fine */
 
 /*
- * The next row with at least one cell that is not empty: 1, 0 at the end (then the whole part has been
- * checked, its CRC too), -1 `parse`, `limit`, `nomem`, `io`.
+ * The next row with at least one cell that is not empty: 1, 0 at the end (then the whole part has
+ * been checked, its CRC too), -1 `parse`, `limit`, `nomem`, `io`.
  */
 int xlsx_read_row(struct xlsx_read *r, struct sheet_row *row, struct err *e);
 

@@ -1,8 +1,8 @@
 /*
  * xlsx_strings.h - the shared texts of a workbook, by number.
  *
- * Runs of rich text are joined, phonetic hints left out, _xHHHH_ stands for one character. Any number
- * of texts in bounded memory: large tables live in a temporary file (spill.h).
+ * Runs of rich text are joined, phonetic hints left out, _xHHHH_ stands for one character. Any
+ * number of texts in bounded memory: large tables live in a temporary file (spill.h).
  */
 #ifndef SHEET_XLSX_STRINGS_H
 #define SHEET_XLSX_STRINGS_H

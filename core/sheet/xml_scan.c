@@ -2,8 +2,8 @@
  * xml_scan.c - see xml_scan.h. Start at xml_scan_next.
  *
  * The window holds bytes pos … len; behind them stands one NUL so that short looks ahead are safe.
- * A token that is not whole in the window is tried again after more bytes came: `fill` moves the rest
- * to the front, so no pointer into the window survives it.
+ * A token that is not whole in the window is tried again after more bytes came: `fill` moves the
+ * rest to the front, so no pointer into the window survives it.
  */
 #include "sheet/xml_scan.h"
 
@@ -117,7 +117,8 @@ static int check_declaration(struct xml_scan *x, const char *end, struct err *e)
     at++;
     while (at + n < end && at[n] != '"' && at[n] != '\'')
         n++;
-    if ((n == 5 && strncasecmp(at, "utf-8", 5) == 0) || (n == 4 && strncasecmp(at, "utf8", 4) == 0) ||
+    if ((n == 5 && strncasecmp(at, "utf-8", 5) == 0) ||
+        (n == 4 && strncasecmp(at, "utf8", 4) == 0) ||
         (n == 8 && strncasecmp(at, "us-ascii", 8) == 0))
         return 0;
     return err_set(e, ERR_UNSUPPORTED, "%s: encoding %.*s, only UTF-8 is read", x->what,
@@ -140,7 +141,9 @@ static int start(struct xml_scan *x, struct err *e)
     return 0;
 }
 
-/* Comments, instructions, CDATA, document types: everything with <! or <?. CDATA sets is_literal. */
+/*
+ * Comments, instructions, CDATA, document types: everything with <! or <?. CDATA sets is_literal.
+ */
 static int scan_special(struct xml_scan *x, struct err *e)
 {
     const char *end;

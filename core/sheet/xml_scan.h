@@ -1,8 +1,8 @@
 /*
  * xml_scan.h - pulls tags and text out of large XML parts of a workbook, one token at a time.
  *
- * Why not expat here: a sheet is tens of megabytes of tiny tags, and expat's callbacks and copies cost
- * several times the rest of the reading (tests/bench/sheet_bench.c measures both). Small parts
+ * Why not expat here: a sheet is tens of megabytes of tiny tags, and expat's callbacks and copies
+ * cost several times the rest of the reading (tests/bench/sheet_bench.c measures both). Small parts
  * (workbook, styles, relations) go through expat. What this scanner takes is a subset of XML:
  *
  *   - UTF-8 only; another encoding in the declaration is the `unsupported` error
@@ -52,7 +52,7 @@ struct xml_scan {
     size_t n_attrs;              /* XML_OPEN */
     struct xml_span text;        /* XML_TEXT, as written */
     int is_literal;              /* XML_TEXT of a CDATA section: nothing in it to decode */
-    int depth;                   /* open elements, with the one just opened, without the one just closed */
+    int depth;                   /* open elements: with one just opened, not one just closed */
 
     /* inside */
     char *win;
@@ -70,7 +70,8 @@ void xml_scan_deinit(struct xml_scan *x); /* may run twice */
 /*
  * The next token. An empty element gives XML_OPEN, then XML_CLOSE. Comments and instructions are
  * skipped, and may cut a text in two. XML_END comes after the end of the root element, when
- * everything behind it has been read too. XML_FAIL: `parse`, `limit`, `unsupported`, or what `read` said.
+ * everything behind it has been read too. XML_FAIL: `parse`, `limit`, `unsupported`, or what `read`
+ * said.
  */
 enum xml_token xml_scan_next(struct xml_scan *x, struct err *e);
 

@@ -2,8 +2,9 @@
  * zip_part.h - the parts of a workbook's zip file, unpacked as a stream (libzip).
  *
  * Bounds, counted over everything read through one archive: ZIP_UNPACKED_MAX bytes, as said by the
- * directory and as found; and a part that is large and packed more than ZIP_RATIO_MAX to one is taken
- * for a bomb. Sums of parts are checked when a part has been read to its end. One thread at a time.
+ * directory and as found; and a part that is large and packed more than ZIP_RATIO_MAX to one is
+ * taken for a bomb. Sums of parts are checked when a part has been read to its end. One thread at a
+ * time.
  */
 #ifndef SHEET_ZIP_PART_H
 #define SHEET_ZIP_PART_H
@@ -24,7 +25,9 @@ struct zip_part;
 int zip_box_open(struct zip_box **box, const char *path, struct err *e);
 void zip_box_close(struct zip_box *box); /* after its parts; NULL is fine */
 
-/* Number of the part of that name, without regard to case and kind of slash; -1 when there is none. */
+/*
+ * Number of the part of that name, without regard to case and kind of slash; -1 when there is none.
+ */
 int64_t zip_box_find(const struct zip_box *box, const char *name);
 
 /* Opens one part; several may be open. `name` is kept for messages. */

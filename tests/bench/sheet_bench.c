@@ -22,6 +22,7 @@ int main(int argc, char **argv)
 {
     const char *path = argc > 2 ? argv[2] : ":memory:";
     struct sheet_load what = { .path = argv[1], .table = "t" };
+    sqlite3 *db;
     struct sheet_loaded out;
     struct rusage use;
     struct err e;
@@ -29,14 +30,14 @@ int main(int argc, char **argv)
     if (argc < 2)
         return 2;
     unlink(path);
-    if (sqlite3_open(path, &what.db) != SQLITE_OK ||
-        sqlite3_exec(what.db, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF", NULL, NULL, NULL) !=
+    if (sqlite3_open(path, &db) != SQLITE_OK ||
+        sqlite3_exec(db, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF", NULL, NULL, NULL) !=
             SQLITE_OK) {
-        fprintf(stderr, "%s: %s\n", path, sqlite3_errmsg(what.db));
+        fprintf(stderr, "%s: %s\n", path, sqlite3_errmsg(db));
         return 1;
     }
     double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID), wall = seconds(CLOCK_MONOTONIC);
-    if (sheet_load(&what, &out, &e) != 0) {
+    if (sheet_load(&what, db, &out, &e) != 0) {
         fprintf(stderr, "%s: %s: %s\n", argv[1], sheet_fault_name(out.trouble.fault), e.text);
         return 1;
     }
@@ -48,6 +49,6 @@ int main(int argc, char **argv)
            (long long)out.n_rows, (long long)out.n_cells, cpu, wall, (double)out.n_cells / cpu,
            (double)use.ru_maxrss / 1024);
     sheet_loaded_deinit(&out);
-    sqlite3_close(what.db);
+    sqlite3_close(db);
     return 0;
 }

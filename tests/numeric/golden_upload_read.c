@@ -93,7 +93,7 @@ static int load(const char *folder, const char *file, int is_sales, int id, cons
 {
     char path[2048];
     struct sheet_load what = {
-        .path = path, .db = db, .table = is_sales ? "sales" : "stock",
+        .path = path, .table = is_sales ? "sales" : "stock",
         .columns = is_sales ? SALES : STOCK,
         .n_columns = is_sales ? sizeof SALES / sizeof *SALES : sizeof STOCK / sizeof *STOCK,
         .file_column = "file", .file_id = id, .sheet = sheet,
@@ -103,7 +103,7 @@ static int load(const char *folder, const char *file, int is_sales, int id, cons
     if (strlen(root) + strlen(folder) + strlen(file) + 4 > sizeof path)
         return -1;
     snprintf(path, sizeof path, "%s/%s/%s", root, folder, file);
-    int rc = sheet_load(&what, out, e);
+    int rc = sheet_load(&what, db, out, e);
     char sql[200];
     snprintf(sql, sizeof sql, "INSERT INTO files VALUES(%d, %d)", id, rc == 0 ? out->is_1904 : 0);
     run(sql);
@@ -191,14 +191,14 @@ static int file_number(const cJSON *one, const char *name)
 static void load_expected(const cJSON *one)
 {
     char path[2048];
-    struct sheet_load what = { .path = path, .db = db, .table = "raw_rejects", .row_column = "line" };
+    struct sheet_load what = { .path = path, .table = "raw_rejects", .row_column = "line" };
     struct sheet_loaded out;
     struct err e;
     sqlite3_stmt *st;
 
     run("DROP TABLE IF EXISTS raw_rejects");
     snprintf(path, sizeof path, "%s/%s/rejects.csv", root, text_of(one, "expected"));
-    int rc = sheet_load(&what, &out, &e);
+    int rc = sheet_load(&what, db, &out, &e);
     enum sheet_fault fault = out.trouble.fault;
     sheet_loaded_deinit(&out);
     if (rc != 0) {

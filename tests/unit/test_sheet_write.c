@@ -52,12 +52,12 @@ static const char *sql(const char *text)
 
 static void load(const char *path)
 {
-    struct sheet_load what = { .path = path, .db = db, .table = "back" };
+    struct sheet_load what = { .path = path, .table = "back" };
     struct sheet_loaded out;
     struct err e = { 0 };
 
     sqlite3_exec(db, "DROP TABLE IF EXISTS back", NULL, NULL, NULL);
-    CHECK_INT(sheet_load(&what, &out, &e), 0);
+    CHECK_INT(sheet_load(&what, db, &out, &e), 0);
     CHECK_STR(e.text, "");
     sheet_loaded_deinit(&out);
 }
