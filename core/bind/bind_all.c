@@ -6,14 +6,24 @@
 #include "bind/bind.h"
 
 static const luaL_Reg MODULES[] = {
+    { "core.baseline", luaopen_core_baseline },
     { "core.control", luaopen_core_control },
+    { "core.crypto", luaopen_core_crypto },
     { "core.db", luaopen_core_db },
+    { "core.fs", luaopen_core_fs },
+    { "core.http", luaopen_core_http },
     { "core.json", luaopen_core_json },
     { "core.load", luaopen_core_load },
+    { "core.log", luaopen_core_log },
+    { "core.metrics", luaopen_core_metrics },
+    { "core.numbers", luaopen_core_numbers },
     { "core.server", luaopen_core_server },
     { "core.sheet", luaopen_core_sheet },
+    { "core.settings", luaopen_core_settings },
     { "core.task", luaopen_core_task },
     { "core.tensor", luaopen_core_tensor },
+    { "core.text", luaopen_core_text },
+    { "core.time", luaopen_core_time },
     { NULL, NULL },
 };
 

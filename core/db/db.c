@@ -181,11 +181,11 @@ static struct db_conn *inline_conn(struct db *db)
     return db->inline_conn;
 }
 
-static void inline_budget(struct db_conn *c)
+static void inline_budget(struct db_conn *c, uint64_t from_ns)
 {
     c->stopped = ERR_NONE;
-    c->steps_left = INLINE_STEPS;
-    c->inline_until_ns = uv_hrtime() + INLINE_NS;
+    c->steps_budget = c->steps_left = INLINE_STEPS;
+    c->inline_until_ns = from_ns + INLINE_NS;
 }
 
 /* Does this statement only read? What cannot be told goes to the writer, which will know. */
@@ -197,7 +197,7 @@ static int is_reading(struct db *db, const struct db_req *r)
 
     if (c == NULL)
         return 0;
-    inline_budget(c);
+    inline_budget(c, uv_hrtime());
     s = db_stmt_take(c, r->steps->sql, r->steps->bytes, NULL);
     if (s == NULL)
         return 0;
@@ -302,9 +302,7 @@ int db_inline(struct db *db, const char *sql, size_t bytes, const struct db_args
     if (c == NULL)
         return 0;
     from = uv_hrtime();
-    c->stopped = ERR_NONE;
-    c->steps_left = INLINE_STEPS;
-    c->inline_until_ns = from + INLINE_NS;
+    inline_budget(c, from);
     s = db_stmt_take(c, sql, bytes, NULL);
     if (s == NULL)
         return 0; /* the thread that gets it will say why */

@@ -5,8 +5,9 @@
  * Who runs what:
  *   inline  A statement that only reads, on a WAL database, and for which the planner reaches every
  *           table by a key, runs on the loop thread at once (db_inline). It is cut off after 2,000
- *           VM steps, 2 ms or 256 KiB and then done again by a reader; cut off three times in a row, it goes
- *           to the readers from the start. A hand-over to a thread costs more than such a read.
+ *           VM steps, 2 ms or 256 KiB and then done again by a reader; cut off three times in a
+ *           row, it goes to the readers from the start. A hand-over to a thread costs more than
+ *           such a read.
  *   readers Everything else that only reads: a few threads, started when needed, each request on a
  *           read-only connection of its own. Iterators and backups keep theirs between requests.
  *   writer  One thread, one connection, requests in the order they came. Writes that wait together
@@ -59,7 +60,7 @@ struct db_req {
     /* the caller's */
     enum db_what what;
     uint64_t tx;      /* 0, or the transaction this belongs to; DB_BEGIN answers here */
-    int depth;        /* savepoint of DB_COMMIT, DB_ROLLBACK; 0 is the transaction; DB_BEGIN answers */
+    int depth;        /* the savepoint to end, 0 is the transaction; DB_BEGIN answers here */
     int is_deferred;  /* DB_BEGIN: no write lock before the first write */
     int is_unwanted;  /* rows are not kept */
     int is_for_writer; /* DB_CALL: on the writing connection */
@@ -127,7 +128,7 @@ void db_interrupt(struct db *db);
 int db_inline(struct db *db, const char *sql, size_t bytes, const struct db_args *args,
               struct db_rows **rows, struct err *e);
 
-/* Rolls a transaction back without waiting; its requests end with `cancelled`. An old one is fine. */
+/* Rolls a transaction back without waiting; its requests end with `cancelled`. Old ones are fine. */
 void db_tx_abort(struct db *db, uint64_t tx);
 
 #endif

@@ -67,12 +67,15 @@ int db_backup_new(struct db_backup **out, struct db *db, const char *path, struc
 
 static int fail(struct db_backup *b, int rc, struct err *e)
 {
-    int sys = sqlite3_system_errno(b->to);
-    enum err_code code = rc == SQLITE_FULL || sys == ENOSPC || sys == EFBIG || sys == EDQUOT ? ERR_FULL
-                         : rc == SQLITE_NOMEM                                  ? ERR_NOMEM
-                         : (rc & 0xff) == SQLITE_CORRUPT                       ? ERR_CORRUPT
-                                                                               : ERR_IO;
+    int sys = errno; /* SQLite does not keep it for a failed write */
+    enum err_code code = ERR_IO;
 
+    if (rc == SQLITE_FULL || sys == ENOSPC || sys == EFBIG || sys == EDQUOT)
+        code = ERR_FULL;
+    else if (rc == SQLITE_NOMEM)
+        code = ERR_NOMEM;
+    else if ((rc & 0xff) == SQLITE_CORRUPT)
+        code = ERR_CORRUPT;
     return err_set(e, code, "backup %s: %s", b->path, sqlite3_errstr(rc));
 }
 
@@ -135,6 +138,7 @@ static int copy(struct db_req *req, struct db_conn *c, struct err *e)
         return err_set(e, ERR_INVALID, "this backup is over");
     if (b->to == NULL && start(b, c, e) != 0)
         goto fail;
+    errno = 0;
     rc = sqlite3_backup_step(b->copy, b->n_pages);
     b->n_total = sqlite3_backup_pagecount(b->copy);
     b->n_done = b->n_total - sqlite3_backup_remaining(b->copy);

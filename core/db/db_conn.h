@@ -82,7 +82,7 @@ struct db_conn {
     const atomic_int *cancel; /* non-zero: stop; NULL: cannot be cancelled */
     const atomic_int *closing;
     uint64_t busy_until_ns, stop_at_ns, inline_until_ns; /* 0 = never */
-    int steps_left; /* of the inline connection */
+    int steps_budget, steps_left; /* of the inline connection */
     enum err_code stopped; /* why the progress handler said no */
     struct db_conn *next;  /* of a list of idle ones */
 };

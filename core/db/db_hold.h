@@ -1,7 +1,8 @@
 /*
  * db_hold.h - what keeps a connection of its own between two requests: iterators and backups.
  *
- * One request at a time; closing is never waited for. The hold may outlive its database. Loop thread, but for `call` and `end`.
+ * One request at a time; closing is never waited for. The hold may outlive its database. Loop thread,
+ * but for `call` and `end`. L: touched by the loop thread only.
  */
 #ifndef DB_HOLD_H
 #define DB_HOLD_H
@@ -13,7 +14,7 @@ struct db_hold {
     struct db *db;
     uint64_t tx;
     int is_on_writer;
-    struct db_conn *conn; /* NULL before the first request and after the end; of the thread that runs */
+    struct db_conn *conn; /* of the thread that runs; NULL before the first request and at the end */
     int is_over;          /* the same; its transaction or database has ended */
     struct db_req req;
     int is_running, is_closing; /* L */

@@ -106,7 +106,7 @@ int metric_interval_add(struct metric_interval *m, const struct metric_vec *samp
         return err_set(e, ERR_NOMEM, "no memory for %zu samples", S);
     for (size_t i = 0; i < actual->n; i++) {
         double y = to(f, metric_at(actual, i));
-        int zero = y == to(f, ZERO_MARK);
+        int zero = y == to(f || actual->f != NULL, ZERO_MARK); /* in the width it came in */
 
         if (isnan(y))
             continue;

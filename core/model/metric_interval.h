@@ -2,7 +2,8 @@
  * metric_interval.h - MIWS, MIC and their ratio: how wide an interval is, and whether it holds.
  *
  * Sales forecasts are dominated by zeros, so rows are scored in two groups. A row belongs to the
- * zero group when its actual is exactly 1e-6, the value the scaler gives to "sold nothing"; every
+ * zero group when its actual is exactly 1e-6 (in its own width), the value the scaler gives to
+ * "sold nothing"; every
  * other one, 0.0 included, is non-zero. State is summed over batches; the value is taken last.
  *
  *   lo, hi  quantiles q_lo and q_hi of a row's S samples, linear at q (S - 1)

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "bind/bind.h"
+#include "bind/bind_fs.h"
 #include "loop/loop.h"
 #include "role/role.h"
 #include "script/load.h"
@@ -129,7 +130,9 @@ int role_script(int argc, char **argv)
         return 1;
     }
     s.host = host_new(&loop.uv, NULL, &e);
-    if (s.host == NULL || bind_all(s.host, &e) != 0 ||
+    /* the terminal is the owner: relative paths from where it stands, and everything else */
+    if (s.host == NULL || bind_all(s.host, &e) != 0 || bind_fs_allow(".", 1, &e) != 0 ||
+        bind_fs_allow("/", 1, &e) != 0 ||
         loop_on_signal(&loop, SIGINT, on_interrupt, &s, &e) != 0 ||
         loop_on_signal(&loop, SIGTERM, on_interrupt, &s, &e) != 0 ||
         run_start(s.host, &opt, body, &s, NULL, &e) != 0) {
