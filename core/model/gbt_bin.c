@@ -215,7 +215,6 @@ static int make_numeric(struct gbt_bin *b, const struct distinct *d, size_t n_na
     b->n_values = bounds.n + 1;
     b->n_bins = b->n_values + (b->missing == GBT_MISSING_NAN && n_nan > 0);
     mem_free(bounds.at);
-    b->zero_bin = gbt_bin_of(b, 0);
     return 0;
 }
 
@@ -316,6 +315,25 @@ done:
     return rc;
 }
 
+static int find_common(struct gbt_bin *b, const struct distinct *d, size_t n_nan, struct err *e)
+{
+    size_t *rows = mem_zero((size_t)b->n_bins + 1, sizeof *rows), total = n_nan;
+
+    if (rows == NULL)
+        return err_set(e, ERR_NOMEM, "no memory for %d bins", b->n_bins);
+    b->common_bin = b->zero_bin = gbt_bin_of(b, 0);
+    rows[gbt_bin_of(b, NAN)] += n_nan;
+    for (int i = 0; i < d->n; i++) {
+        rows[gbt_bin_of(b, d->value[i])] += (size_t)d->count[i];
+        total += (size_t)d->count[i];
+    }
+    for (int i = 0; i < b->n_bins; i++)
+        if ((double)rows[i] >= 0.7 * (double)total)
+            b->common_bin = i;
+    mem_free(rows);
+    return 0;
+}
+
 int gbt_bin_make(struct gbt_bin *b, double *sample, double *spare, size_t n, int is_cat,
                  const struct gbt_param *p, struct err *e)
 {
@@ -356,6 +374,8 @@ int gbt_bin_make(struct gbt_bin *b, double *sample, double *spare, size_t n, int
         }
     }
     rc = is_cat ? make_categorical(b, &d, n_nan, p, e) : make_numeric(b, &d, n_nan, p, e);
+    if (rc == 0)
+        rc = find_common(b, &d, n_nan, e);
     mem_free(d.count);
     return rc;
 }

@@ -22,7 +22,8 @@ struct gbt_bin {
     int n_bins;               /* with the NaN bin; below 2 the feature is useless */
     int is_cat;
     enum gbt_missing missing;
-    int zero_bin;             /* numeric: where 0 falls */
+    int zero_bin;             /* where 0 falls */
+    int common_bin;           /* one that holds 70 % of the sample, else zero_bin */
     int n_values;             /* numeric: bins of values */
     double *upper;            /* [n_values], the last is DBL_MAX; padded to a power of two */
     int n_steps;              /* log2 of the padded length */

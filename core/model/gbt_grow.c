@@ -18,7 +18,7 @@
 
 #define PART_CHUNK 8192
 #define PART_STEP (PART_CHUNK + 64) /* kernels write up to 16 places past what counts */
-#define EXACT_ROWS 200000 /* up to here leaf values are summed from the gradients themselves */
+#define PLAIN_ROWS 131072  /* up to here sums are plain, see gbt_hist.h */
 #define MAX_FINITE 1e300  /* a bound that every number is below */
 
 struct leaf {
@@ -43,6 +43,7 @@ struct gbt_grow {
     struct node_rule *rules;
     struct gbt_cell **slots;  /* histograms, made when first needed */
     int *free_slots, n_free;
+    int is_plain;
     uint32_t *gh, *rows, *left, *right; /* [n_rows + 64] */
     uint32_t **bit_blocks;    /* per node */
     double **work;            /* per lane */
@@ -74,7 +75,8 @@ static int new_arrays(struct gbt_grow *w)
     w->rules = mem_zero(l, sizeof *w->rules);
     w->slots = mem_zero(l + 2, sizeof *w->slots);
     w->free_slots = mem_zero(l + 2, sizeof *w->free_slots);
-    w->gh = mem_aligned(n * sizeof *w->gh);
+    w->is_plain = s->n_rows <= PLAIN_ROWS;
+    w->gh = mem_aligned((w->is_plain ? 64 : n) * sizeof *w->gh);
     w->rows = mem_aligned(n * sizeof *w->rows);
     w->left = mem_aligned(n_chunks * PART_STEP * sizeof *w->left);
     w->right = mem_aligned(n_chunks * PART_STEP * sizeof *w->right);
@@ -179,9 +181,23 @@ static void drop_slot(struct gbt_grow *w, struct leaf *l)
     l->slot = -1;
 }
 
+/* The most frequent bin as what the others leave over: LightGBM does not sum it, and with many equal
+ * gains the last bit decides. */
+static void fix_cells(const struct gbt_bin *b, const struct gbt_cell *sum, struct gbt_cell *cells)
+{
+    struct gbt_cell rest = *sum;
+
+    for (int i = 0; i < b->n_bins; i++)
+        if (i != b->common_bin) {
+            rest.g -= cells[i].g;
+            rest.h -= cells[i].h;
+        }
+    cells[b->common_bin] = rest;
+}
+
 /* The cells of a feature by bin: the column's own, or summed over its codes. */
-static const struct gbt_cell *feature_cells(const struct gbt_store *s, int f,
-                                            const struct gbt_cell *cells, struct gbt_cell *marginal)
+static struct gbt_cell *feature_cells(const struct gbt_store *s, int f, struct gbt_cell *cells,
+                                      struct gbt_cell *marginal)
 {
     const uint16_t *decode = s->decode[f];
 
@@ -199,7 +215,7 @@ static void search_leaf(struct gbt_grow *w, int which, int leaf, int c, int lane
 {
     const struct gbt_store *s = w->set.store;
     const struct leaf *l = &w->leaves[leaf];
-    const struct gbt_cell *cells = w->slots[l->slot] + s->columns[c].first_cell;
+    struct gbt_cell *cells = w->slots[l->slot] + s->columns[c].first_cell, *by_bin;
     char *hopeless = w->hopeless + (size_t)leaf * (size_t)s->n_features;
     struct gbt_scan scan = { .p = w->set.p, .g_scale = w->scale.g_scale,
                              .h_scale = w->scale.h_scale, .sum = l->sum, .n_rows = (double)l->n,
@@ -213,8 +229,10 @@ static void search_leaf(struct gbt_grow *w, int which, int leaf, int c, int lane
         if ((w->task->features != NULL && !w->task->features[f]) ||
             !w->node_features[which * s->n_features + f] || hopeless[f])
             continue;
-        gbt_split_find(&scan, &s->bins[f], f, feature_cells(s, f, cells, w->marginal[lane]),
-                       w->work[lane], out);
+        by_bin = feature_cells(s, f, cells, w->marginal[lane]);
+        if (w->is_plain && which == 0)
+            fix_cells(&s->bins[f], &l->sum, by_bin);
+        gbt_split_find(&scan, &s->bins[f], f, by_bin, w->work[lane], out);
         hopeless[f] = !(out->gain > 0);
     }
 }
@@ -230,6 +248,7 @@ static void search_column(void *ctx, int c, int lane)
         return;
     a = w->slots[w->leaves[w->a].slot] + col->first_cell;
     gbt_hist_take(w->hist, c, a);
+    search_leaf(w, 0, w->a, c, lane);
     if (w->b >= 0) {
         b = w->slots[w->leaves[w->b].slot] + col->first_cell;
         for (int i = 0; i < col->n_codes; i++) {
@@ -237,7 +256,6 @@ static void search_column(void *ctx, int c, int lane)
             b[i].h -= a[i].h;
         }
     }
-    search_leaf(w, 0, w->a, c, lane);
     if (w->b >= 0)
         search_leaf(w, 1, w->b, c, lane);
 }
@@ -303,6 +321,7 @@ static void sum_root(struct gbt_grow *w, struct leaf *l)
 static int search(struct gbt_grow *w, int a, int b, struct err *e)
 {
     struct leaf *la = &w->leaves[a];
+    const uint32_t *idx;
 
     if (la->slot < 0 && (la->slot = take_slot(w, e)) < 0)
         return -1;
@@ -310,10 +329,13 @@ static int search(struct gbt_grow *w, int a, int b, struct err *e)
     w->b = b;
     pick_node_features(w, 0, (uint64_t)w->n_leaves);
     pick_node_features(w, 1, (uint64_t)w->n_leaves);
-    gbt_hist_sum(w->hist, w->gh, la->first == 0 && la->n == w->task->n_rows ? w->task->rows
-                                                                           : w->rows + la->first,
-                 la->n, w->used, w->set.par);
-    if (b < 0)
+    idx = la->first == 0 && la->n == w->task->n_rows ? w->task->rows : w->rows + la->first;
+    if (w->is_plain)
+        gbt_hist_sum_plain(w->hist, w->task->g, w->task->h, w->task->h_const, idx, la->n, w->used,
+                           w->set.par);
+    else
+        gbt_hist_sum(w->hist, w->gh, idx, la->n, w->used, w->set.par);
+    if (b < 0 && !w->is_plain)
         sum_root(w, la);
     par_run(w->set.par, w->set.store->n_columns, search_column, w);
     keep_best(w, 0, la);
@@ -428,8 +450,8 @@ static int make_rule(struct gbt_grow *w, int node, const struct gbt_split *s, st
 static double output(const struct gbt_grow *w, const struct gbt_cell *c, double l2, double low,
                      double high)
 {
-    return gbt_split_output(w->set.p, (double)c->g * w->scale.g_scale,
-                            (double)c->h * w->scale.h_scale, l2, low, high);
+    return gbt_split_output(w->set.p, c->g * w->scale.g_scale, c->h * w->scale.h_scale, l2, low,
+                            high);
 }
 
 /* Node `node` replaces leaf i, which becomes its left child; the right one is a new leaf. */
@@ -450,7 +472,7 @@ static void link_node(struct gbt_grow *w, int node, int i, const struct leaf *l)
     t->feature[node] = s->feature;
     t->gain[node] = (float)(s->gain > FLT_MAX ? FLT_MAX : s->gain);
     t->node_value[node] = output(w, &l->sum, l->l2, l->low, l->high);
-    t->node_weight[node] = (double)l->sum.h * w->scale.h_scale;
+    t->node_weight[node] = l->sum.h * w->scale.h_scale;
     t->node_count[node] = (int64_t)l->n;
     t->decision[node] = (uint8_t)(b->missing << GBT_MISSING_SHIFT);
     if (s->is_cat) {
@@ -501,8 +523,7 @@ static int split_leaf(struct gbt_grow *w, int i, struct err *e)
     *r = *l;
     r->first = parent.first + n_left;
     r->n = parent.n - n_left;
-    r->sum.g = parent.sum.g - l->sum.g;
-    r->sum.h = parent.sum.h - l->sum.h;
+    r->sum = parent.best.right;
     r->is_right = 1;
     r->slot = l->slot = -1;
     l->best.gain = r->best.gain = 0;
@@ -569,38 +590,33 @@ static int add_sets(struct gbt_grow *w, struct err *e)
     return 0;
 }
 
-static void leaf_value(void *ctx, int i, int lane)
+static void leaf_value(struct gbt_grow *w, int i)
 {
-    struct gbt_grow *w = ctx;
-    const struct gbt_grow_task *k = w->task;
     const struct leaf *l = &w->leaves[i];
-    double g = (double)l->sum.g * w->scale.g_scale, h = (double)l->sum.h * w->scale.h_scale;
+    double h = l->sum.h * w->scale.h_scale;
 
-    (void)lane;
-    if (k->n_rows <= EXACT_ROWS) {
-        const uint32_t *rows = gbt_grow_leaf_rows(w, i).rows;
-
-        g = h = 0;
-        for (size_t r = 0; r < l->n; r++) {
-            size_t at = rows != NULL ? rows[r] : r;
-
-            g += (double)k->g[at];
-            h += k->h != NULL ? (double)k->h[at] : k->h_const;
-        }
-    }
-    w->tree->leaf_value[i] = gbt_split_output(w->set.p, g, h, l->l2, l->low, l->high);
+    w->tree->leaf_value[i] =
+        gbt_split_output(w->set.p, l->sum.g * w->scale.g_scale, h, l->l2, l->low, l->high);
     w->tree->leaf_weight[i] = h;
     w->tree->leaf_count[i] = (int64_t)l->n;
 }
 
+/* In row order; words for many rows. */
 static void sum_all(const struct gbt_grow *w, struct gbt_cell *sum)
 {
-    *sum = (struct gbt_cell){ 0, 0 };
-    for (size_t i = 0; i < w->task->n_rows; i++) {
-        uint32_t gh = w->gh[w->task->rows != NULL ? w->task->rows[i] : i];
+    const struct gbt_grow_task *k = w->task;
 
-        sum->g += (int16_t)(uint16_t)gh;
-        sum->h += gh >> 16;
+    *sum = (struct gbt_cell){ 0, 0 };
+    for (size_t i = 0; i < k->n_rows; i++) {
+        size_t r = k->rows != NULL ? k->rows[i] : i;
+
+        if (w->is_plain) {
+            sum->g += (double)k->g[r];
+            sum->h += k->h != NULL ? (double)k->h[r] : k->h_const;
+        } else {
+            sum->g += (int16_t)(uint16_t)w->gh[r];
+            sum->h += w->gh[r] >> 16;
+        }
     }
 }
 
@@ -631,7 +647,9 @@ static int best_leaf(const struct gbt_grow *w)
     int best = -1;
 
     for (int i = 0; i < w->n_leaves; i++)
-        if (w->leaves[i].best.gain > (best < 0 ? 0 : w->leaves[best].best.gain))
+        if (w->leaves[i].best.gain > (best < 0 ? 0 : w->leaves[best].best.gain) ||
+            (best >= 0 && w->leaves[i].best.gain == w->leaves[best].best.gain &&
+             w->leaves[i].best.feature < w->leaves[best].best.feature))
             best = i;
     return best;
 }
@@ -643,15 +661,18 @@ int gbt_grow_tree(struct gbt_grow *w, const struct gbt_grow_task *task, struct g
 
     *out = NULL;
     w->task = task;
-    w->scale = gbt_quant_rows(task->g, task->h, task->h_const, task->rows, task->n_rows,
-                              rng_bits(task->key, 1, 0), w->gh, w->set.par);
+    if (w->is_plain)
+        w->scale = (struct gbt_quant){ 1, 1 };
+    else
+        w->scale = gbt_quant_rows(task->g, task->h, task->h_const, task->rows, task->n_rows,
+                                  rng_bits(task->key, 1, 0), w->gh, w->set.par);
     start(w);
     w->tree = gbt_tree_new(w->max_leaves, 0, 0);
     if (w->tree == NULL)
         return err_set(e, ERR_NOMEM, "no memory for a tree of %d leaves", w->max_leaves);
-    if (!can_split(w, &w->leaves[0]) || w->set.store->n_columns == 0)
+    if (w->is_plain || !can_split(w, &w->leaves[0]) || w->set.store->n_columns == 0)
         sum_all(w, &w->leaves[0].sum);
-    else if (search(w, 0, -1, e) != 0)
+    if (can_split(w, &w->leaves[0]) && w->set.store->n_columns > 0 && search(w, 0, -1, e) != 0)
         goto fail;
     for (int i; w->n_leaves < w->max_leaves && (i = best_leaf(w)) >= 0;) {
         if (w->set.cancelled != NULL && w->set.cancelled(w->set.ctx)) {
@@ -664,7 +685,8 @@ int gbt_grow_tree(struct gbt_grow *w, const struct gbt_grow_task *task, struct g
     if (add_sets(w, e) != 0)
         goto fail;
     t = w->tree;
-    par_run(w->set.par, w->n_leaves, leaf_value, w);
+    for (int i = 0; i < w->n_leaves; i++)
+        leaf_value(w, i);
     *out = t;
     return 0;
 fail:

@@ -30,6 +30,9 @@ struct gbt_hist {
     struct lane *lanes;
     /* the sum under way */
     const uint32_t *gh, *idx;
+    const float *g, *hess; /* plain */
+    double h_const;
+    int is_plain;
     size_t n, chunk;
     char groups[(1 << 20) / 8]; /* per 8 narrow columns: is one used? */
     const char *used;
@@ -90,7 +93,7 @@ static void add_word(struct gbt_cell *c, int64_t word)
     int32_t g = (int32_t)(uint32_t)(uint64_t)word;
 
     c->g += g;
-    c->h += (int64_t)((uint64_t)(word - g) >> 32);
+    c->h += (double)((uint64_t)(word - g) >> 32);
 }
 
 /* The words of column c. */
@@ -228,6 +231,7 @@ void gbt_hist_sum(struct gbt_hist *h, const uint32_t *gh, const uint32_t *idx, s
     h->idx = idx;
     h->n = n;
     h->used = used;
+    h->is_plain = 0;
     h->stamp++;
     memset(h->groups, 0, h->s->row_bytes / 8);
     for (int c = 0; c < h->s->n_narrow; c++)
@@ -238,10 +242,46 @@ void gbt_hist_sum(struct gbt_hist *h, const uint32_t *gh, const uint32_t *idx, s
     par_run(par, (int)((n + h->chunk - 1) / h->chunk), sum_chunk, h);
 }
 
+static void plain_column(void *ctx, int c, int lane)
+{
+    struct gbt_hist *h = ctx;
+    const struct gbt_store *s = h->s;
+    struct gbt_cell *cells = h->lanes[0].sums + s->columns[c].first_cell;
+
+    (void)lane;
+    if (!h->used[c])
+        return;
+    memset(cells, 0, (size_t)s->columns[c].n_codes * sizeof *cells);
+    for (size_t i = 0; i < h->n; i++) {
+        size_t r = h->idx != NULL ? h->idx[i] : i;
+        struct gbt_cell *cell = &cells[gbt_store_code(s, c, r)];
+
+        cell->g += (double)h->g[r];
+        cell->h += h->hess != NULL ? (double)h->hess[r] : h->h_const;
+    }
+}
+
+void gbt_hist_sum_plain(struct gbt_hist *h, const float *g, const float *hess, double h_const,
+                        const uint32_t *idx, size_t n, const char *used, struct par *par)
+{
+    h->g = g;
+    h->hess = hess;
+    h->h_const = h_const;
+    h->idx = idx;
+    h->n = n;
+    h->used = used;
+    h->is_plain = 1;
+    par_run(par, h->s->n_columns, plain_column, h);
+}
+
 void gbt_hist_take(const struct gbt_hist *h, int c, struct gbt_cell *out)
 {
     const struct gbt_column *col = &h->s->columns[c];
 
+    if (h->is_plain) {
+        memcpy(out, h->lanes[0].sums + col->first_cell, (size_t)col->n_codes * sizeof *out);
+        return;
+    }
     memset(out, 0, (size_t)col->n_codes * sizeof *out);
     for (int i = 0; i < h->n_lanes; i++) {
         const struct lane *l = &h->lanes[i];

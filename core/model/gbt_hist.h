@@ -2,8 +2,9 @@
  * gbt_hist.h - sums of gradients per code and column over the rows of a leaf, and the parting of
  * those rows: the two loops where training spends its time.
  *
- * Gradients come as whole numbers (gbt_quant): g in 16 bits signed, h in 16 bits, one word per row.
- * Whole sums are exact, so neither the order of rows nor the number of threads can change a bit.
+ * Many rows: gradients come as whole numbers (gbt_quant), g in 16 bits signed, h in 16 bits, one word
+ * per row. Whole sums are exact, so neither the order of rows nor the number of threads can change a
+ * bit. Few rows: plain sums in row order, one column per thread, which follow LightGBM's to the bit.
  */
 #ifndef MODEL_GBT_HIST_H
 #define MODEL_GBT_HIST_H
@@ -11,7 +12,7 @@
 #include "model/gbt_store.h"
 
 struct gbt_cell {
-    int64_t g, h;
+    double g, h; /* gradients, or whole numbers of gbt_quant's scale */
 };
 
 struct gbt_hist;
@@ -23,6 +24,10 @@ void gbt_hist_free(struct gbt_hist *h); /* NULL is fine */
 /* Sums gh over rows idx[0..n) (NULL: rows 0..n), columns with used[c] != 0 at least. */
 void gbt_hist_sum(struct gbt_hist *h, const uint32_t *gh, const uint32_t *idx, size_t n,
                   const char *used, struct par *par);
+
+/* The same in double from the gradients themselves; h NULL: every hessian is h_const. */
+void gbt_hist_sum_plain(struct gbt_hist *h, const float *g, const float *hess, double h_const,
+                        const uint32_t *idx, size_t n, const char *used, struct par *par);
 
 /* Cells of column c of the last sum, into out[n_codes]. Columns may be taken in parallel. */
 void gbt_hist_take(const struct gbt_hist *h, int c, struct gbt_cell *out);

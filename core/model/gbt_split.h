@@ -20,7 +20,7 @@ struct gbt_split {
     int n_cats;
     uint16_t cats[GBT_CATS_MAX]; /* bins that go left */
     double l2;           /* that its leaf values use */
-    struct gbt_cell left; /* sums that go left */
+    struct gbt_cell left, right; /* their sums */
 };
 
 /* A leaf to part. Sums are whole; scales make them gradients again. */
