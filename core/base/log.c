@@ -26,13 +26,13 @@
 static struct {
     pthread_mutex_t lock;
     int fd;
-    int is_file;
+    int is_file; /* -1: not looked at yet */
     int own_fd;
     enum log_level level;
     size_t len;
     uint64_t lost, lost_told;
     char bytes[BUFFER_BYTES];
-} sink = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = 2, .level = LOG_INFO };
+} sink = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = 2, .is_file = -1, .level = LOG_INFO };
 
 static const char *const LEVELS[] = { "debug", "info", "warn", "error", "off" };
 
@@ -73,15 +73,13 @@ int log_open(const char *path, struct err *e)
         if (fd < 0)
             return err_errno(e, errno, "log file %s", path);
     }
-    struct stat st;
-    int is_file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     log_flush();
     pthread_mutex_lock(&sink.lock);
     if (sink.own_fd)
         close(sink.fd);
     sink.fd = fd;
     sink.own_fd = path != NULL;
-    sink.is_file = is_file;
+    sink.is_file = -1;
     pthread_mutex_unlock(&sink.lock);
     return 0;
 }
@@ -170,6 +168,10 @@ static void drain(int wait_ms)
 {
     size_t at = 0;
 
+    if (sink.is_file < 0) {
+        struct stat st;
+        sink.is_file = fstat(sink.fd, &st) == 0 && S_ISREG(st.st_mode);
+    }
     while (at < sink.len) {
         size_t n = sink.len - at;
         if (!sink.is_file) {
@@ -252,7 +254,7 @@ void log_close(void)
         close(sink.fd);
     sink.fd = 2;
     sink.own_fd = 0;
-    sink.is_file = 0;
+    sink.is_file = -1;
     pthread_mutex_unlock(&sink.lock);
 }
 
