@@ -42,7 +42,7 @@
     X(BASELINE_CROSTON, "croston")               /* size and interval of demand apart */          \
     X(BASELINE_SBA, "sba")                       /* Syntetos-Boylan: Croston without its bias */  \
     X(BASELINE_TSB, "tsb")                       /* Teunter-Syntetos-Babai: demand can die out */ \
-    X(BASELINE_ETS, "ets")                       /* the best of the exponential smoothing forms */ \
+    X(BASELINE_ETS, "ets")                       /* the best exponential smoothing form */       \
     X(BASELINE_THETA, "theta")                   /* SES and half the linear trend */              \
     X(BASELINE_RIDGE, "ridge")                   /* one linear map for all series */
 

@@ -13,7 +13,7 @@
 struct metric_class {
     double roc_auc;
     double average_precision; /* step-wise sum, equal scores are one step */
-    double brier, logloss;    /* p clipped to [2.22e-16, 1 - 2.22e-16]; NaN for scores outside 0..1 */
+    double brier, logloss;    /* p clipped to [2.22e-16, 1 - 2.22e-16]; NaN outside of 0..1 */
     double best_f1;           /* over thresholds equal to the distinct scores … */
     double best_threshold;    /* … the largest one among equals */
     double base_rate;         /* share of yes */

@@ -48,7 +48,7 @@ int metric_interval_init(struct metric_interval *m, const struct metric_interval
     return 0;
 }
 
-/* The q-quantile of a sorted row in the working width: the nearer end is the base, as torch does. */
+/* The q-quantile of a sorted row in the working width, from the nearer end as torch does. */
 static double row_quantile(const double *x, size_t S, double q, int single)
 {
     double at = to(single, to(single, q) * (double)(S - 1)), low = floor(at);

@@ -309,7 +309,8 @@ static void test_block(void)
     static float narrow[N * T];
     static const double levels[Q] = {0.1, 0.5, 0.9}, crossed[Q] = {0.5, 0.1, 0.9};
     struct baseline_block block = {.d = data, .N = N, .T = T, .stride = T};
-    struct baseline_out one = {.mean_d = a, .quantile_d = qa}, two = {.mean_d = b, .quantile_d = qb};
+    struct baseline_out one = {.mean_d = a, .quantile_d = qa};
+    struct baseline_out two = {.mean_d = b, .quantile_d = qb};
     struct err e;
 
     for (int i = 0; i < N * T; i++) {

@@ -46,7 +46,8 @@ static void test_point_missing(void)
 {
     static const double y[] = {1, NAN, 3}, f[] = {2, NAN, 3}, x[] = {5, NAN, 7, 8};
     static const double bad[] = {NAN, 1, 3}, huge[] = {1, INFINITY, 3};
-    struct metric_vec a = vec(y, 3), b = vec(f, 3), c = vec(x, 4), d = vec(bad, 3), g = vec(huge, 3);
+    struct metric_vec a = vec(y, 3), b = vec(f, 3), c = vec(x, 4), d = vec(bad, 3);
+    struct metric_vec g = vec(huge, 3);
     struct metric_vec none = vec(y, 0), two = vec(y, 2);
     struct metric_point p;
     struct err e;
@@ -125,9 +126,11 @@ static void test_interval(void)
 
 static void test_class(void)
 {
-    static const double y[] = {1, 0, 1, 0, 1}, p[] = {0.9, 0.1, 0.8, 0.4, 1.0}, odd[] = {1, 2, 0, 0, 1};
+    static const double y[] = {1, 0, 1, 0, 1}, p[] = {0.9, 0.1, 0.8, 0.4, 1.0};
+    static const double odd[] = {1, 2, 0, 0, 1};
     static const double wild[] = {3, -1, 2, 0, 9};
-    struct metric_vec a = vec(y, 5), b = vec(p, 5), c = vec(odd, 5), d = vec(wild, 5), none = vec(y, 0);
+    struct metric_vec a = vec(y, 5), b = vec(p, 5), c = vec(odd, 5), d = vec(wild, 5);
+    struct metric_vec none = vec(y, 0);
     struct metric_class m;
     struct metric_class_bin bins[2];
     double ece;
