@@ -5,16 +5,11 @@
 
 local metrics = require("core.metrics")
 local numbers = require("core.numbers")
-local baseline = require("baseline")
+local baseline, raise = require("baseline"), require("raise")
 local backtest = {}
 
-local function must(value, message, code)
-  if value == nil and code then error({ code = code, message = message }, 0) end
-  return value
-end
-
 local function invalid(message)
-  error({ code = "invalid", message = message }, 0)
+  raise.error("invalid", message)
 end
 
 -- What is known at an origin: the past of target and past covariates, future ones to the horizon.
@@ -102,7 +97,7 @@ function backtest.run(opt)
     if forecasts then forecasts[name] = {} end
     for fold, origin in ipairs(origins) do
       local out = forecast(opt.models[name], opt.data, origin, opt)
-      must(state:add(numbers.cut(target, 0, origin),
+      raise.check(state:add(numbers.cut(target, 0, origin),
         (numbers.cut(target, origin, origin + opt.horizon)), out.mean, out.quantiles,
         out.quantiles and opt.quantiles or nil))
       if forecasts then forecasts[name][fold] = out end
@@ -140,8 +135,8 @@ function backtest.blend(specs)
       local out = m:predict(data, opt)
       means[i], quantiles[i] = out.mean, out.quantiles
     end
-    return { mean = must(numbers.mean(means)), levels = opt and opt.quantiles,
-      quantiles = #quantiles == #models and must(numbers.mean(quantiles)) or nil }
+    return { mean = raise.check(numbers.mean(means)), levels = opt and opt.quantiles,
+      quantiles = #quantiles == #models and raise.check(numbers.mean(quantiles)) or nil }
   end
   function self.close()
     for _, m in ipairs(models) do m:close() end

@@ -4,16 +4,12 @@
 -- tensor, plain tables, or a table whose `target` is one of these (covariates in it are not used).
 
 local core = require("core.baseline")
+local raise = require("raise")
 local baseline = {}
 
 local model = {}
 model.__index = model
 model.__name = "baseline"
-
-local function must(value, message, code)
-  if value == nil and code then error({ code = code, message = message }, 0) end
-  return value
-end
 
 local function target(data)
   if type(data) == "table" and data.target ~= nil then return data.target end
@@ -32,7 +28,7 @@ end
 --- Raises: invalid
 --- Source: core/model/baseline.h names the source of every method and of its quantiles
 function baseline.new(conf)
-  return setmetatable({ box = must(core.new(conf)) }, model)
+  return setmetatable({ box = raise.check(core.new(conf)) }, model)
 end
 
 --- A model as it was saved.
@@ -42,7 +38,7 @@ end
 --- Raises: notfound, io, corrupt, unsupported, nomem, cancelled
 --- Source: ours
 function baseline.load(path)
-  return setmetatable({ box = must(core.load(path)) }, model)
+  return setmetatable({ box = raise.check(core.load(path)) }, model)
 end
 
 --- The names of all methods.
@@ -58,7 +54,7 @@ end
 --- @return model  itself
 --- Raises: shape, nan, limit, invalid, nomem, cancelled
 function model:fit(data)
-  must(self.box:fit(target(data)))
+  raise.check(self.box:fit(target(data)))
   return self
 end
 
@@ -73,7 +69,7 @@ function model:predict(data, opt)
   opt = opt or {}
   local mean, quantiles, each = self.box:predict(target(data), opt.horizon, opt.quantiles,
     opt.details)
-  must(mean, quantiles, each)
+  raise.check(mean, quantiles, each)
   return { mean = mean, quantiles = quantiles, levels = opt.quantiles, each = each }
 end
 
@@ -82,7 +78,7 @@ end
 --- @param path string
 --- Raises: io, full, nomem, cancelled
 function model:save(path)
-  must(self.box:save(path))
+  raise.check(self.box:save(path))
 end
 
 --- What the model was made with, and whether it is fitted.

@@ -4,13 +4,8 @@
 -- only) is nil. Scores are fractions, never per cent. Missing actuals (NaN) are left out.
 
 local core = require("core.metrics")
+local raise = require("raise")
 local metrics = {}
-
--- The core answers nil, message, code; here that is raised.
-local function must(value, message, code)
-  if value == nil and code then error({ code = code, message = message }, 0) end
-  return value, message
-end
 
 --- All scores of a point forecast at once.
 --- @param actual tensor|table  (N) what came; NaN = not known
@@ -21,7 +16,7 @@ end
 --- Raises: shape, nan, invalid, nomem
 --- Source: Hyndman and Koehler 2006; Makridakis et al. 2022 (rmsse)
 function metrics.point(actual, forecast, opt)
-  return (must(core.point(actual, forecast, opt)))
+  return (raise.check(core.point(actual, forecast, opt)))
 end
 
 -- One score of metrics.point as a function of its own.
@@ -66,7 +61,7 @@ metrics.rmsse = point_score("rmsse")
 --- Raises: shape, nan, invalid
 --- Source: Gneiting and Raftery 2007
 function metrics.quantile(actual, forecast, levels, opt)
-  return (must(core.quantile(actual, forecast, levels, opt)))
+  return (raise.check(core.quantile(actual, forecast, levels, opt)))
 end
 
 --- Mean pinball loss over rows and levels.
@@ -83,15 +78,15 @@ end
 --- Raises: shape, nan, invalid, nomem
 --- Source: Zamo and Naveau 2018
 function metrics.crps(actual, samples, opt)
-  return must(core.samples(actual, samples, opt))
+  return raise.check(core.samples(actual, samples, opt))
 end
 
 -- A state that has seen the batches: a pair, or a list of pairs { samples, actual }.
 local function interval(kind, samples, actual, opt)
   local conf = { kind = kind }
   for k, v in pairs(opt or {}) do conf[k] = v end
-  local state = must(core.interval(conf))
-  must(state:add(samples, actual))
+  local state = raise.check(core.interval(conf))
+  raise.check(state:add(samples, actual))
   return state
 end
 
@@ -104,13 +99,13 @@ end
 --- Raises: shape, nan, invalid (an empty group has a threshold), nomem
 --- Source: ours (the reference's training metric)
 function metrics.miws(samples, actual, opt)
-  return (must(interval("miws", samples, actual, opt):value()))
+  return (raise.check(interval("miws", samples, actual, opt):value()))
 end
 
 --- MIC: how often the interval holds the actual. Higher is better. As metrics.miws.
 --- @return number
 function metrics.mic(samples, actual, opt)
-  return (must(interval("mic", samples, actual, opt):value()))
+  return (raise.check(interval("mic", samples, actual, opt):value()))
 end
 
 --- Width against cover in one number. Lower is better. As metrics.miws; opt: low, high, single.
@@ -119,7 +114,7 @@ function metrics.miws_mic_ratio(samples, actual, opt)
   local conf = { for_ratio = true }
   for k, v in pairs(opt or {}) do conf[k] = v end
   local miws = interval("miws", samples, actual, conf)
-  return (must(miws:ratio(interval("mic", samples, actual, conf))))
+  return (raise.check(miws:ratio(interval("mic", samples, actual, conf))))
 end
 
 --- A MIWS or MIC over several batches: state:add(samples, actual), state:value(), state:groups(),
@@ -130,7 +125,7 @@ end
 --- Raises: invalid
 --- Source: ours
 function metrics.interval(opt)
-  return (must(core.interval(opt)))
+  return (raise.check(core.interval(opt)))
 end
 
 --- All scores of a yes/no prediction.
@@ -141,7 +136,7 @@ end
 --- Raises: shape, nan, invalid, nomem
 --- Source: Fawcett 2006; Brier 1950
 function metrics.class(label, score, opt)
-  return (must(core.class(label, score, opt)))
+  return (raise.check(core.class(label, score, opt)))
 end
 
 -- One score of metrics.class as a function of its own.
@@ -170,7 +165,7 @@ metrics.logloss = class_score("logloss")
 --- Raises: shape, nan, invalid
 --- Source: Fawcett 2006
 function metrics.class_at(label, score, threshold, opt)
-  return (must(core.class_at(label, score, threshold, opt)))
+  return (raise.check(core.class_at(label, score, threshold, opt)))
 end
 
 --- F1 at a threshold (default 0.5).
@@ -185,7 +180,7 @@ end
 --- Raises: shape, nan, invalid
 --- Source: ours
 function metrics.calibration(label, score, bins, opt)
-  return must(core.calibration(label, score, bins or 10, opt))
+  return raise.check(core.calibration(label, score, bins or 10, opt))
 end
 
 --- What kind of demand a series is: smooth, erratic, intermittent, lumpy.
