@@ -221,7 +221,7 @@ static int is_bias(const char *name)
 
 /* Weights and biases of a linear layer lie next to each other: the bias takes the inputs' number
  * from the weight before it. */
-static void draw(struct tide *t, uint64_t seed)
+void tide_draw(struct tide *t, uint64_t seed)
 {
     int inputs = 1;
 
@@ -240,7 +240,8 @@ static void draw(struct tide *t, uint64_t seed)
     }
 }
 
-int tide_new(struct tide **out, const struct tide_conf *c, uint64_t seed, struct err *e)
+/* The model without its parameters. */
+static int make(struct tide **out, const struct tide_conf *c, struct err *e)
 {
     struct tide *t = NULL;
     struct tide_layout *l = NULL;
@@ -264,12 +265,10 @@ int tide_new(struct tide **out, const struct tide_conf *c, uint64_t seed, struct
     t->n_table = m.n;
     t->n_params = m.at;
     t->table = mem_zero((size_t)m.n, sizeof *t->table);
-    t->params = mem_aligned((m.at + 16) * sizeof *t->params);
-    if (t->table == NULL || t->params == NULL)
+    if (t->table == NULL)
         goto nomem;
     m = (struct maker){.t = t};
     walk(&m, l);
-    draw(t, seed);
     mem_free(l);
     *out = t;
     return 0;
@@ -281,11 +280,50 @@ fail:
     return -1;
 }
 
+int tide_new(struct tide **out, const struct tide_conf *c, uint64_t seed, struct err *e)
+{
+    if (make(out, c, e) != 0)
+        return -1;
+    (*out)->params = mem_aligned(((*out)->n_params + 16) * sizeof *(*out)->params);
+    if ((*out)->params == NULL) {
+        tide_free(*out);
+        *out = NULL;
+        return err_set(e, ERR_NOMEM, "no memory for the model's parameters");
+    }
+    tide_draw(*out, seed);
+    return 0;
+}
+
+int tide_wrap(struct tide **out, const struct tide_conf *c, const float *params, size_t n,
+              struct err *e)
+{
+    struct tide *t;
+
+    if (make(&t, c, e) != 0)
+        return -1;
+    *out = NULL;
+    if (t->n_params != n) {
+        err_set(e, ERR_CORRUPT, "%zu parameters for a model of %zu", n, t->n_params);
+        tide_free(t);
+        return -1;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(params[i])) {
+            tide_free(t);
+            return err_set(e, ERR_NAN, "parameter %zu is not a finite number", i);
+        }
+    t->params = (float *)(uintptr_t)params;
+    t->borrowed = 1;
+    *out = t;
+    return 0;
+}
+
 void tide_free(struct tide *t)
 {
     if (t == NULL)
         return;
     mem_free(t->table);
-    mem_free(t->params);
+    if (!t->borrowed)
+        mem_free(t->params);
     mem_free(t);
 }

@@ -50,7 +50,8 @@ struct tide {
     struct tide_conf conf;
     int Q;
     size_t n_params;
-    float *params; /* (n_params) */
+    float *params; /* (n_params); read-only when `borrowed` */
+    int borrowed;  /* the parameters belong to somebody else */
     struct tide_param *table;
     int n_table;
 };
@@ -63,6 +64,13 @@ int tide_conf_check(const struct tide_conf *c, struct err *e);
 
 /* A model with its parameters drawn from `seed`: each linear layer even in +-1 / sqrt(inputs). */
 int tide_new(struct tide **out, const struct tide_conf *c, uint64_t seed, struct err *e);
+/* A model on n parameters that lie somewhere else (a mapped file), to predict only. -1 with
+ * `corrupt` when their number is not right, `nan` when they are not all finite. */
+int tide_wrap(struct tide **out, const struct tide_conf *c, const float *params, size_t n,
+              struct err *e);
+
+/* Draws the parameters anew. */
+void tide_draw(struct tide *t, uint64_t seed);
 void tide_free(struct tide *t); /* NULL is fine */
 
 /*
