@@ -7,6 +7,8 @@
 
 local fail = {}
 
+local SHOWN = { __tostring = function(e) return e.code .. ": " .. tostring(e.message) end }
+
 -- The codes a client may see, with their status. Names clients know from before are kept.
 local STATUS = {
   -- the request
@@ -14,7 +16,7 @@ local STATUS = {
   invalid_input_data = 400, no_ids_provided = 400, config_upload_failed = 400,
   model_upload_failed = 400, job_id_not_found = 400, no_config_available = 400,
   unsupported_media_type = 415, not_acceptable = 406, body_too_large = 413,
-  precondition_failed = 412,
+  precondition_failed = 412, request_timeout = 408,
   -- who asks
   authentication_error = 401, forbidden = 403, rate_limited = 429,
   -- what is asked for
@@ -70,7 +72,7 @@ end
 function fail.new(code, message, details)
   local status = STATUS[code]
   if not status then error("unknown error code " .. tostring(code), 2) end
-  return { code = code, message = message, details = details, status = status }
+  return setmetatable({ code = code, message = message, details = details, status = status }, SHOWN)
 end
 
 --- Raises an error object.

@@ -43,9 +43,13 @@ local function members(node, cx)
   return names, checks, absent, defaults, known
 end
 
-local function unknown(v, known, errs)
+-- drop: parameters that nobody declared are passed by
+local function unknown(v, known, errs, extra)
   for key in next, v do
-    if not known[key] then
+    if known[key] then -- as it should be
+    elseif extra == "drop" then
+      v[key] = nil
+    else
       local before = errs.n
       local near = parse.nearest(key, known)
       tell(errs, "unknown_field", "there is no such member" ..
@@ -86,10 +90,10 @@ local function object(node, cx)
         found = found + 1
       end
     end
-    if not extra then
+    if extra ~= true then
       local all = 0
       for _ in next, v do all = all + 1 end
-      if all ~= found then unknown(v, known, errs) end
+      if all ~= found then unknown(v, known, errs, extra) end
     end
     return v
   end

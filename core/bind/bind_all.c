@@ -6,6 +6,7 @@
 #include "bind/bind.h"
 
 static const luaL_Reg MODULES[] = {
+    { "core.auth", luaopen_core_auth },
     { "core.baseline", luaopen_core_baseline },
     { "core.control", luaopen_core_control },
     { "core.crypto", luaopen_core_crypto },
@@ -17,6 +18,7 @@ static const luaL_Reg MODULES[] = {
     { "core.log", luaopen_core_log },
     { "core.metrics", luaopen_core_metrics },
     { "core.numbers", luaopen_core_numbers },
+    { "core.process", luaopen_core_process },
     { "core.server", luaopen_core_server },
     { "core.sheet", luaopen_core_sheet },
     { "core.settings", luaopen_core_settings },

@@ -6,6 +6,7 @@
 
 #include <lua.h>
 
+int luaopen_core_auth(lua_State *L);
 int luaopen_core_baseline(lua_State *L);
 int luaopen_core_control(lua_State *L);
 int luaopen_core_crypto(lua_State *L);
@@ -17,6 +18,7 @@ int luaopen_core_load(lua_State *L);
 int luaopen_core_log(lua_State *L);
 int luaopen_core_metrics(lua_State *L);
 int luaopen_core_numbers(lua_State *L);
+int luaopen_core_process(lua_State *L);
 int luaopen_core_server(lua_State *L);
 int luaopen_core_sheet(lua_State *L);
 int luaopen_core_settings(lua_State *L);
