@@ -68,11 +68,15 @@ local PHRASE = {
   [503] = "Service Unavailable", [507] = "Insufficient Storage",
 }
 
+-- Errors of the framework itself, which never had that other form.
+local OURS = { validation_error = true, invalid_body = true, body_too_large = true, request_timeout = true,
+               unsupported_media_type = true, authentication_error = true, forbidden = true, rate_limited = true }
+
 -- Clients of old read error.details.original_detail; new ones error.code and error.details.
 local function with_original(code, message, details, after)
   local d = {}
   for k, v in pairs(details or {}) do d[k] = v end
-  if code ~= "validation_error" and d.original_detail == nil then
+  if not OURS[code] and d.original_detail == nil then
     d.original_detail = { code = code, message = message, details = details,
                           retry_after_seconds = details and details.retry_after_seconds or after }
   end

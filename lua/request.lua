@@ -27,7 +27,7 @@ local methods = {}
 local function must(value, message, code)
   if value ~= nil then return value end
   if message == nil then return nil end
-  if code == "limit" then fail.raise("body_too_large", message) end
+  if code == "limit" and not message:find("nested", 1, true) then fail.raise("body_too_large", message) end
   if code == "timeout" then fail.raise("request_timeout", message) end
   if code == "cancelled" or code == "io" or code == "nomem" or code == "full" then
     error({ code = code, message = message }, 0)

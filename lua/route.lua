@@ -122,7 +122,7 @@ local function collect_schemas(parts)
       names[name], files[name] = s.node, s.file
     end
   end
-  return names
+  return names, files
 end
 
 local function clash(list, message)
@@ -151,13 +151,13 @@ function route.build(parts)
   for _, records in ipairs(parts) do
     for _, rec in ipairs(records) do list[#list + 1] = rec end
   end
-  local names = collect_schemas(parts)
+  local names, files = collect_schemas(parts)
   local router, message = core.router(list)
   if not router then clash(list, message) end
   local built = { router = router, list = list, chains = {}, schemas = names }
   local done = { text = {}, json = {} }
   for name, node in pairs(names) do
-    schema.compile(node, { names = names, done = done, where = "schema " .. name })
+    schema.compile(node, { names = names, done = done, where = files[name] .. ": schemas." .. name })
   end
   for i, rec in ipairs(list) do
     local cx = { names = names, done = done, where = rec.where }

@@ -96,7 +96,7 @@ local function make_body(node, cx, max)
       elseif ct and ct ~= "application/json" and not find(ct, "+json", -5, true) then
         fail.raise("unsupported_media_type", "the body is " .. ct .. ", expected application/json")
       end
-    elseif r:body_bytes() == 0 and may_be_empty then
+    elseif may_be_empty and has_no_body(r) then
       if node.optional then return end
       value = {}
     end

@@ -143,9 +143,10 @@ local function from_text(text, where)
     default = text:sub(at + 1):match("^%s*(.*)$"):gsub("%s+$", "")
     text = text:sub(1, at - 1)
   end
-  local word, rest = text:match("^%s*(%S+)%s*(.*)$")
+  local word, rest = text:match("^%s*(%S+)%s*(.-)%s*$")
   if not word then bad(where, "an empty declaration") end
   if word:sub(-1) == "?" then node.optional, word = true, word:sub(1, -2) end
+  if rest:sub(-1) == "?" then node.optional, rest = true, rest:sub(1, -2) end -- "text 1..20?"
   local inner
   if word:sub(-2) == "[]" then
     inner, word = {}, word:sub(1, -3)

@@ -1,6 +1,8 @@
 -- web_config.lua - what the framework needs to know of the settings, in the form it needs it. Read
 -- once, when first required; tests set fields themselves.
 
+local secret = require("core.settings").secret
+
 local config = {
   development = false,     -- show what went wrong in error answers
   tls = false,
@@ -39,7 +41,7 @@ local function take(settings)
   config.per_key, config.burst_key = settings.rate_per_key, settings.rate_burst_key
   config.per_address, config.burst_address = settings.rate_per_address, settings.rate_burst_address
   config.auth_failures, config.auth_cache_seconds = settings.rate_auth_failures, settings.auth_cache_seconds
-  config.operator_hash, config.admin_hash = settings.auth_user_key_hash, settings.auth_admin_key_hash
+  config.operator_hash, config.admin_hash = secret("auth_user_key_hash"), secret("auth_admin_key_hash")
 end
 
 take(require("settings"))
