@@ -69,10 +69,12 @@ function generation.read()
   return files
 end
 
--- Calls a chunk in a run of its own; what it raises is raised here with its code.
-local function call(fn, ...)
+-- Calls a chunk in a run of its own; what it raises is raised here with its code and its file.
+local function call(path, fn, ...)
   local value, message, code = load.call(FILE_BURST_MS, fn, ...)
-  if code ~= nil and value == nil then fail(code, message) end
+  if code ~= nil and value == nil then
+    fail(code, message:find("^workflows/") and message or "workflows/" .. path .. ": " .. message)
+  end
   return value
 end
 
@@ -127,14 +129,14 @@ function generation.build(files)
   table.sort(paths)
   for _, path in ipairs(paths) do
     if path:find("^lib/.*%.lua$") then
-      call(lib_require, path:sub(5, -5)) -- a broken helper stops the load, even if nobody needs it
+      call(path, lib_require, path:sub(5, -5)) -- a broken helper stops the load, even if nobody needs it
     elseif is_script(path) then
       local name = path:match("^([%w_]+)/") or path:match("^([%w_]+)%.lua$")
       local kind = kinds[name]
       if not kind then
         fail("invalid", "workflows/" .. path .. ": there is no kind of workflow called '" .. tostring(name) .. "'")
       end
-      local value = call(compile(path, files[path], env_of()))
+      local value = call(path, compile(path, files[path], env_of()))
       if type(value) ~= "table" then
         fail("invalid", "workflows/" .. path .. ": returned " .. type(value) .. ", expected one table")
       end
