@@ -22,7 +22,7 @@ static const struct command {
     { "init", role_init, NULL, 0, "write the default workflows to a folder, for editing" },
     { "migrate", NULL, "cli.migrate", 1, "bring the database to this version's schema" },
     { "keys", NULL, "cli.keys", 1, "create, list and revoke API keys" },
-    { "check", NULL, "cli.check", 0, "check settings, files, database and workflows" },
+    { "check", role_check, NULL, 0, "check settings, files, database and workflows" },
     { "reload", role_reload, NULL, 0, "load the workflows of the running server again" },
 };
 

@@ -12,6 +12,7 @@
 #include "bind/bind.h"
 #include "bind/bind_control.h"
 #include "bind/bind_db.h"
+#include "bind/bind_fs.h"
 #include "role/datadir.h"
 #include "script/load.h"
 
@@ -124,7 +125,8 @@ int boot_database(struct boot *b, struct err *e)
     if (strchr(conf_text("database_file"), '/') != NULL)
         return err_set(e, ERR_INVALID, "database_file is %s, expected a file name without a folder",
                        conf_text("database_file"));
-    if (datadir_make(e) != 0 || datadir_path(path, sizeof path, name, e) != 0)
+    if (datadir_make(e) != 0 || datadir_path(path, sizeof path, name, e) != 0 ||
+        bind_fs_allow(conf_text("data_root_dir"), 1, e) != 0)
         return -1;
     struct db_opt opt;
     db_opt_init(&opt);
@@ -221,6 +223,7 @@ int boot_close(struct boot *b)
                 b->code = 1;
         }
     }
+    bind_fs_forget();
     log_close();
     return b->code;
 }

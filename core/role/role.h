@@ -17,6 +17,9 @@ int role_reload(int argc, char **argv);
 /* plastinka init DIR: the default workflows, for editing. */
 int role_init(int argc, char **argv);
 
+/* plastinka check: settings, files, database, workflows. */
+int role_check(int argc, char **argv);
+
 /* Commands that are Lua modules with a main(args): lua/web.lua, lua/cli/keys.lua, … */
 int role_module(const char *module, int with_database, int argc, char **argv);
 
