@@ -12,13 +12,28 @@ local function invalid(message)
   raise.error("invalid", message)
 end
 
--- What is known at an origin: the past of target and past covariates, future ones to the horizon.
+local function cut(x, from, to, dim)
+  return (raise.check(numbers.cut(x, from, to, dim)))
+end
+
+-- Time is the second dimension, but the first of covariates that all series share.
+local function until_step(x, step)
+  local sizes = { numbers.shape(x) }
+  return cut(x, 0, step, #sizes == 2 and 1 or 2)
+end
+
+-- What is known at an origin: target, past covariates and weights up to it, future covariates as far
+-- as the horizon. What else is in the data does not depend on time.
 local function cut_data(data, origin, horizon)
-  if type(data) ~= "table" or data.target == nil then return (numbers.cut(data, 0, origin)) end
+  if type(data) ~= "table" or data.target == nil then
+    return cut(data, 0, origin)
+  end
   local out = {}
   for k, v in pairs(data) do out[k] = v end
-  out.target = numbers.cut(data.target, 0, origin)
-  if data.cut then out = data.cut(out, origin, horizon) end
+  out.target = cut(data.target, 0, origin)
+  if data.weight then out.weight = cut(data.weight, 0, origin) end
+  if data.past then out.past = until_step(data.past, origin) end
+  if data.future then out.future = until_step(data.future, origin + horizon) end
   return out
 end
 
@@ -77,7 +92,7 @@ end
 --- Scores models over rolling origins.
 --- Waits (compute pool); cancellable.
 --- @param opt table { models = { name = options of baseline.new or function() -> model }, data =
----   (N, T) or { target = that, cut = function(data, origin, horizon) for covariates, … }, horizon,
+---   (N, T) or { target = that, past =, future =, static =, weight = } as for tide, horizon,
 ---   folds = 3, step = horizon (between origins), season = 1 (of mase), quantiles = list of levels,
 ---   by = "rmsse" (lower is better), blend = 3, min_history = 1, keep = false, fit = options of fit }
 --- @return table { rows = list of { name, scores = { mase rmsse mae rmse smape pinball
@@ -89,7 +104,8 @@ function backtest.run(opt)
   check_opt(opt)
   local target = opt.data
   if type(target) == "table" and target.target ~= nil then target = target.target end
-  local _, T = numbers.shape(target)
+  local _, T, targets = numbers.shape(target)
+  if targets and targets ~= 1 then invalid("a backtest scores one target, not " .. targets) end
   local origins, by = origins_of(T, opt), opt.by or "rmsse"
   local rows, forecasts = {}, opt.keep and {} or nil
   for _, name in ipairs(names_of(opt.models)) do
@@ -97,8 +113,8 @@ function backtest.run(opt)
     if forecasts then forecasts[name] = {} end
     for fold, origin in ipairs(origins) do
       local out = forecast(opt.models[name], opt.data, origin, opt)
-      raise.check(state:add(numbers.cut(target, 0, origin),
-        (numbers.cut(target, origin, origin + opt.horizon)), out.mean, out.quantiles,
+      local came = cut(target, origin, origin + opt.horizon)
+      raise.check(state:add(cut(target, 0, origin), came, out.mean, out.quantiles,
         out.quantiles and opt.quantiles or nil))
       if forecasts then forecasts[name][fold] = out end
     end

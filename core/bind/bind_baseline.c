@@ -169,7 +169,8 @@ static struct shared *check_fitted(lua_State *L, const struct box *b)
 static void get_block(lua_State *L, int index, struct numbers *n)
 {
     bind_numbers_get(L, index, n);
-    luaL_argcheck(L, n->n_dims == 2, index, "(series, time) expected: a matrix");
+    luaL_argcheck(L, n->n_dims == 2 || (n->n_dims == 3 && n->shape[2] == 1), index,
+                  "(series, time) expected: a matrix");
 }
 
 static struct box *push_box(lua_State *L)

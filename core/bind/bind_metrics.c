@@ -378,11 +378,12 @@ static int l_backtest(lua_State *L)
 static struct baseline_block get_rows(lua_State *L, int index)
 {
     struct numbers n;
-    size_t width;
+    size_t width = 1;
 
     bind_numbers_get(L, index, &n);
     luaL_argcheck(L, n.n_dims >= 2, index, "rows of numbers expected");
-    width = n.n_dims == 2 ? n.shape[1] : n.shape[1] * n.shape[2];
+    for (int i = 1; i < n.n_dims; i++)
+        width *= n.shape[i];
     return (struct baseline_block){n.v.d, n.v.f, n.shape[0], width, width};
 }
 

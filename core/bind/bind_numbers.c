@@ -1,8 +1,8 @@
 /*
  * bind_numbers.c - numbers from scripts and back (bind_numbers.h), and core.numbers:
  *
- *   cut(matrix, from, to) --> matrix, N, T     columns from + 1 to `to`, of the same kind
- *   shape(matrix) --> N, T
+ *   cut(array, from, to, dim) --> array         entries from + 1 to `to` along dim, of the same kind
+ *   shape(array) --> sizes, one value each
  *   mean(list of arrays of one shape) --> their mean, of the same kind
  */
 #include "bind/bind_numbers.h"
@@ -23,7 +23,7 @@ static void table_shape(lua_State *L, int index, int arg, struct numbers *out)
     lua_pushvalue(L, index);
     for (;;) {
         if (out->n_dims == NUMBERS_DIMS)
-            luaL_argerror(L, arg, "a table of numbers is at most three deep");
+            luaL_argerror(L, arg, "a table of numbers is at most four deep");
         out->shape[out->n_dims] = lua_rawlen(L, -1);
         total *= out->shape[out->n_dims++];
         luaL_argcheck(L, total <= COUNT_MAX, arg, "too many numbers for a table, use a tensor");
@@ -73,7 +73,7 @@ static void get_tensor(lua_State *L, int index, int arg, const struct tensor *t,
                        struct numbers *out)
 {
     luaL_argcheck(L, t->n_dims >= 1 && t->n_dims <= NUMBERS_DIMS, arg,
-                  "a tensor of one to three dimensions expected");
+                  "a tensor of one to four dimensions expected");
     out->is_tensor = 1;
     out->n_dims = t->n_dims;
     for (int i = 0; i < t->n_dims; i++)
@@ -182,43 +182,36 @@ int bind_numbers_push(lua_State *L, const double *d, const float *f, int n_dims,
 
 /* ---- core.numbers ---- */
 
-static void get_matrix(lua_State *L, struct numbers *n)
-{
-    bind_numbers_get(L, 1, n);
-    luaL_argcheck(L, n->n_dims == 2, 1, "(series, time) expected: a matrix");
-}
-
 static int l_cut(lua_State *L)
 {
     lua_Integer from = luaL_checkinteger(L, 2), to = luaL_checkinteger(L, 3);
+    lua_Integer dim = luaL_optinteger(L, 4, 2);
+    size_t shape[NUMBERS_DIMS], rows = 1, step = 1, width;
     struct numbers n;
-    size_t shape[2];
+    const char *data;
     char *copy;
-    size_t width;
     struct err e;
 
-    lua_settop(L, 3);
-    get_matrix(L, &n);
-    luaL_argcheck(L, from >= 0 && from < to && (size_t)to <= n.shape[1], 2,
-                  "columns of the data expected");
-    shape[0] = n.shape[0];
-    shape[1] = (size_t)(to - from);
-    width = n.v.d != NULL ? sizeof(double) : sizeof(float);
-    copy = lua_newuserdatauv(L, shape[0] * shape[1] * width + 1, 0);
-    for (size_t i = 0; i < shape[0]; i++) {
-        size_t at = i * n.shape[1] + (size_t)from;
-
-        memcpy(copy + i * shape[1] * width,
-               n.v.d != NULL ? (const void *)(n.v.d + at) : (const void *)(n.v.f + at),
-               shape[1] * width);
-    }
+    lua_settop(L, 4);
+    bind_numbers_get(L, 1, &n);
+    luaL_argcheck(L, dim >= 1 && dim <= n.n_dims, 4, "no such dimension");
+    luaL_argcheck(L, from >= 0 && from < to && (size_t)to <= n.shape[dim - 1], 2,
+                  "a part of the array expected");
+    memcpy(shape, n.shape, sizeof shape);
+    shape[dim - 1] = (size_t)(to - from);
+    for (int i = 0; i < n.n_dims; i++)
+        *(i < dim - 1 ? &rows : &step) *= i == dim - 1 ? 1 : n.shape[i];
+    width = step * (n.v.d != NULL ? sizeof(double) : sizeof(float));
+    data = n.v.d != NULL ? (const char *)n.v.d : (const char *)n.v.f;
+    copy = lua_newuserdatauv(L, rows * shape[dim - 1] * width + 1, 0);
+    for (size_t i = 0; i < rows; i++)
+        memcpy(copy + i * shape[dim - 1] * width,
+               data + (i * n.shape[dim - 1] + (size_t)from) * width, shape[dim - 1] * width);
     if (bind_numbers_push(L, n.v.d != NULL ? (double *)(void *)copy : NULL,
-                          n.v.d != NULL ? NULL : (float *)(void *)copy, 2, shape, n.is_tensor,
-                          &e) != 0)
+                          n.v.d != NULL ? NULL : (float *)(void *)copy, n.n_dims, shape,
+                          n.is_tensor, &e) != 0)
         return bind_fail(L, &e);
-    lua_pushinteger(L, (lua_Integer)n.shape[0]);
-    lua_pushinteger(L, (lua_Integer)n.shape[1]);
-    return 3;
+    return 1;
 }
 
 static int l_shape(lua_State *L)
@@ -226,10 +219,10 @@ static int l_shape(lua_State *L)
     struct numbers n;
 
     lua_settop(L, 1);
-    get_matrix(L, &n);
-    lua_pushinteger(L, (lua_Integer)n.shape[0]);
-    lua_pushinteger(L, (lua_Integer)n.shape[1]);
-    return 2;
+    bind_numbers_get(L, 1, &n);
+    for (int i = 0; i < n.n_dims; i++)
+        lua_pushinteger(L, (lua_Integer)n.shape[i]);
+    return n.n_dims;
 }
 
 static int l_mean(lua_State *L)

@@ -1,7 +1,7 @@
 /*
  * bind_numbers.h - numbers from scripts and back: a tensor, or plain tables for small things.
  *
- * A table is a list of numbers, or of equally long lists, up to three deep; NaN is a missing value
+ * A table is a list of numbers, or of equally long lists, up to four deep; NaN is a missing value
  * where the caller allows it. What is answered has the kind of what was given.
  */
 #ifndef BIND_BIND_NUMBERS_H
@@ -10,7 +10,7 @@
 #include "bind/bind.h"
 #include "model/metric.h"
 
-#define NUMBERS_DIMS 3
+#define NUMBERS_DIMS 4
 
 struct numbers {
     struct metric_vec v; /* all of them, row-major */

@@ -155,6 +155,26 @@ for i, row in ipairs(rt.rows) do
     "a tensor is scored as a table")
 end
 
+-- covariates: cut so that a model sees the past of `past`, and `future` as far as the horizon
+local seen = {}
+local spy = function()
+  local m = baseline.new({ method = "naive" })
+  return setmetatable({
+    fit = function(_, d)
+      seen[#seen + 1] = d
+      return m:fit(d)
+    end,
+    predict = function(_, d, o) return m:predict(d, o) end,
+  }, { __close = function() m:close() end })
+end
+backtest.run({ models = { spy = spy }, horizon = 4, folds = 2, step = 2, data = {
+  target = tensor.from(data), past = tensor.new({ 70, 40, 2 }), future = tensor.new({ 44, 3 }),
+  static = tensor.new({ 70, 5 }), weight = tensor.new({ 70, 40 }, 1) } })
+check(#seen == 2 and seen[1].target:shape()[2] == 34 and seen[1].past:shape()[2] == 34 and
+  seen[1].past:shape()[3] == 2 and seen[1].future:shape()[1] == 38 and
+  seen[1].weight:shape()[2] == 34 and seen[1].static:shape()[2] == 5, "covariates at the origin")
+check(seen[2].target:shape()[2] == 36 and seen[2].future:shape()[1] == 40, "and at the next")
+
 -- the blend of the best is a model like any other
 local blend <close> = backtest.blend({ models.ets, models.own })
 local mixed = blend:fit(data):predict(data, { horizon = 2, quantiles = { 0.5 } })
