@@ -5,8 +5,12 @@ local task = require("core.task")
 local limits, opt = {}, {}
 for _, a in ipairs(arg) do
   local name, value = a:match("^([%w_]+)=(.*)$")
-  if name == "cert" or name == "key" or name == "dir" then
+  if name == "cert" or name == "key" or name == "dir" or name == "host" then
     opt[name] = value
+  elseif name == "fd" or name == "port" then
+    opt[name] = math.tointeger(tonumber(value))
+  elseif name == "reuse_port" then
+    opt.reuse_port = true
   else
     limits[name] = math.tointeger(tonumber(value))
   end
@@ -159,13 +163,34 @@ app["/drain"] = function(r)
   print("drained")
 end
 
+local router = assert(server.router{
+  { method = "GET", pattern = "/routed/jobs/{job_id}" },
+  { method = "POST", pattern = "/routed/jobs/{job_id}/{verb}" },
+  { method = "GET", pattern = "/routed/files/{path...}" },
+})
+
+app["/clash"] = function(r)
+  local t, message, code = server.router{ { method = "GET", pattern = "/a/{b}" },
+                                          { method = "GET", pattern = "/a/{c}" } }
+  return r:reply_json(200, nil, { made = t ~= nil, message = message, code = code })
+end
+app["/listen-again"] = function(r)
+  local host, port = s:address()
+  local t, message, code = server.listen{ host = host, port = port, on_request = function() end }
+  return r:reply_json(200, nil, { made = t ~= nil, message = message, code = code })
+end
+
 local on_request = function(r)
   local run = app[r:path()]
   if run then return run(r) end
+  local index, params, allow = router:match(r)
+  if index then return r:reply_json(200, nil, { index = index, params = params }) end
+  if params == "method" then return r:reply(405, { Allow = allow }, "") end
   return r:reply(404, TEXT, "no")
 end
 
 s = assert(server.listen{
+  host = opt.host, port = opt.port, fd = opt.fd, reuse_port = opt.reuse_port,
   limits = limits, on_request = on_request,
   tls = opt.cert and { cert = opt.cert, key = opt.key } or nil,
 })

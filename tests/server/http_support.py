@@ -19,11 +19,11 @@ with open(PLASTINKA, "rb") as binary:
 class Server:
     """The test application in the real binary, on a port of its own."""
 
-    def __init__(self, *args, preexec=None, app="http_app.lua"):
+    def __init__(self, *args, preexec=None, app="http_app.lua", fds=()):
         self.log = tempfile.NamedTemporaryFile(mode="w+", suffix=".log")
         self.proc = subprocess.Popen(
             [PLASTINKA, "lua", os.path.join(SOURCE, "tests/server", app), *args],
-            stdout=subprocess.PIPE, stderr=self.log, text=True, preexec_fn=preexec)
+            stdout=subprocess.PIPE, stderr=self.log, text=True, preexec_fn=preexec, pass_fds=fds)
         line = self.proc.stdout.readline().split()
         if len(line) != 3 or line[0] != "listening":
             raise AssertionError(f"the server did not start: {line} {self.read_log()}")

@@ -79,6 +79,26 @@ def asked():
         same(stats["routes"]["GET /info"]["buckets"][-1], 6)
 
 
+def routed():
+    with Server() as s, s.connect() as c:
+        def ask(target, method="GET"):
+            send(c, target, method)
+            return Answer(c, method)
+
+        same(json.loads(ask("/routed/jobs/a%2fb").body), {"index": 1, "params": {"job_id": "a/b"}})
+        same(json.loads(ask("/routed/jobs/7/stop", "POST").body),
+             {"index": 2, "params": {"job_id": "7", "verb": "stop"}})
+        same(json.loads(ask("/routed/files/a/b?x").body), {"index": 3, "params": {"path": "a/b"}})
+        same(ask("/routed/jobs/7", "HEAD").status, 200)
+        a = ask("/routed/jobs/7", "DELETE")
+        same((a.status, a.headers["allow"]), (405, "GET, HEAD, OPTIONS"))
+        same(ask("/routed/jobs/7", "OPTIONS").headers["allow"], "GET, HEAD, OPTIONS")
+        same(ask("/routed/jobs/").status, 404)
+        same(json.loads(ask("/clash").body), {
+            "made": False, "code": "exists", "message": "GET /a/{c} clashes with GET /a/{b}"})
+        same(json.loads(ask("/listen-again").body)["code"], "busy")
+
+
 def keep_alive():
     with Server("requests_per_connection=3") as s:
         with s.connect() as c:
@@ -323,4 +343,4 @@ def file_matrix():
         same(Answer(c).body, b"hello")
 
 
-run(plain, asked, keep_alive, streams, write_stall, failures, zipped, bytes_matrix, file_matrix)
+run(plain, asked, routed, keep_alive, streams, write_stall, failures, zipped, bytes_matrix, file_matrix)

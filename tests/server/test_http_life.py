@@ -229,6 +229,33 @@ def bad_tls():
                 check("TLS" in str(e), e)
 
 
+def sockets():
+    """An inherited socket outlives its server; one port for two; IPv6."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        fd, port = listener.fileno(), listener.getsockname()[1]
+        for _ in range(2):
+            with Server(f"fd={fd}", fds=(fd,)) as s:
+                same(s.port, port)
+                same(s.ask("/hello").body, b"hello")
+        c = socket.create_connection(("127.0.0.1", port))  # between two servers: it just waits
+        send(c, "/hello")
+        with Server(f"fd={fd}", fds=(fd,)):
+            same(Answer(c).body, b"hello")
+    with Server("reuse_port=1") as s, Server("reuse_port=1", f"port={s.port}") as s2:
+        same(s.port, s2.port)
+        for _ in range(10):
+            same(s.ask("/hello").body, b"hello")
+    if os.path.exists("/proc/net/if_inet6") and "lo" in open("/proc/net/if_inet6").read():
+        with Server("host=::1") as s:
+            same(json.loads(s.ask("/info").body)["ip"], "::1")
+    for bad in ("host=nowhere.example", "host=300.1.1.1"):
+        try:
+            Server(bad).stop()
+            check(False, bad)
+        except AssertionError as e:
+            check("not an IP address" in str(e), e)
+
+
 def chaos():
     """Clients that do anything, pipelined, cut short, vanishing; seeded. The server outlives them."""
     with tempfile.TemporaryDirectory() as d, \
@@ -305,4 +332,4 @@ def chaos():
         check(all(n == "file" or n.startswith("up") for n in os.listdir(d)), os.listdir(d))
 
 
-run(idle, too_many, no_descriptors, drain, drain_cut, terminated, tls, bad_tls, chaos)
+run(idle, too_many, no_descriptors, drain, drain_cut, terminated, tls, bad_tls, sockets, chaos)
