@@ -67,7 +67,7 @@ void log_event(enum log_level level, const char *event, const struct log_field *
 /*
  * For who writes lines by the hundred thousand: log_begin gives room for `bytes` (at most
  * LOG_LINE_MAX) or NULL when the buffer is full (then the line counts as lost and log_end must not
- * be called). The caller puts a whole line there with its line feed; log_end says how long it became.
+ * be called). The caller puts a whole line there with its line feed; log_end says how long it is.
  * The log is locked between the two.
  */
 char *log_begin(size_t bytes);

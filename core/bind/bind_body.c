@@ -1,7 +1,8 @@
 /*
  * bind_body.c - core.request: what waits. Bodies in, files and streams out.
  *
- *   r:body(max) --> string            r:json(max) --> value         r:read() --> string | nil at the end
+ *   r:body(max) --> string            r:json(max) --> value
+ *   r:read() --> string, or nil at the end
  *   r:save(path, max) --> bytes, sha256
  *   r:multipart{ dir=, total_max=, part_max=, value_max=, parts_max= } --> parts     r:keep(path)
  *   r:reply_file(path, opt)           r:start(status, headers)  r:write(string)  r:finish()
@@ -142,7 +143,7 @@ static int whole_body(lua_State *L, size_t max, int json_depth)
     const char *p;
     struct err e;
 
-    if (http_body_gather(r, max, &e) != 0)
+    if (http_body_fits(r, max, &e) != 0)
         return bind_fail(L, &e);
     if (r->body_state == BODY_FAILED) {
         http_body_error(r, &e);

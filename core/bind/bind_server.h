@@ -1,8 +1,8 @@
 /*
  * bind_server.h - core.server: HTTP for scripts. What its three files share.
  *
- * bind_server.c is the listening side and the router, bind_request.c what a request can be asked and
- * how it is answered, bind_body.c what waits: bodies, files, streams.
+ * bind_server.c is the listening side and the router, bind_request.c what a request can be asked
+ * and how it is answered, bind_body.c what waits: bodies, files, streams.
  *
  * A request userdata is a place (struct call) and the serial number it had when the userdata was
  * made: one kept for too long is an error, not a crash, and needs no finalizer. Calls live as long
@@ -51,7 +51,7 @@ struct call *bind_request_check(lua_State *L);
 /* nil, message, code; or raises for what is misuse (`invalid`). */
 int bind_request_fail(lua_State *L, const struct err *e);
 
-/* Begins an answer with the status and header table at the given indices; raises or fails. 0 or -1. */
+/* Begins an answer; `headers` is the index of the table of headers or of nil. 0, or -1 with `e`. */
 int bind_request_head(lua_State *L, struct http_req *r, int status, int headers, struct err *e);
 
 extern const luaL_Reg bind_request_methods[];

@@ -133,7 +133,7 @@ void http_body_eat(struct http_req *r, size_t n)
         http_conn_pace(r->conn);
 }
 
-int http_body_gather(struct http_req *r, size_t max_bytes, struct err *e)
+int http_body_fits(struct http_req *r, size_t max_bytes, struct err *e)
 {
     if (r->head.content_length > (int64_t)max_bytes || r->body.len - r->body_at > max_bytes)
         return err_set(e, ERR_LIMIT, "the request body is larger than %zu bytes", max_bytes);

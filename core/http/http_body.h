@@ -22,8 +22,8 @@ void http_body_watch(struct http_req *r, void (*fn)(struct http_req *r, void *ar
 size_t http_body_ready(const struct http_req *r, const char **p);
 void http_body_eat(struct http_req *r, size_t n);
 
-/* Room for n bytes more in one block is wanted: all is gathered in r->body. 0, -1 `limit`, `nomem` */
-int http_body_gather(struct http_req *r, size_t max_bytes, struct err *e);
+/* Is the body at most that large, as far as is known by now? 0, or -1 `limit`. */
+int http_body_fits(struct http_req *r, size_t max_bytes, struct err *e);
 
 /* Fills `e` with why the body failed. Returns -1. */
 int http_body_error(const struct http_req *r, struct err *e);

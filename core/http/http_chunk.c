@@ -3,7 +3,9 @@
  */
 #include "http/http_chunk.h"
 
-enum { SIZE, EXTENSION, SIZE_LF, DATA, DATA_CR, DATA_LF, LINE, NAME, VALUE, VALUE_LF, LAST_LF, OVER };
+enum {
+    SIZE, EXTENSION, SIZE_LF, DATA, DATA_CR, DATA_LF, LINE, NAME, VALUE, VALUE_LF, LAST_LF, OVER
+};
 
 void http_chunk_init(struct http_chunk *c)
 {

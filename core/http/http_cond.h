@@ -1,6 +1,6 @@
 /*
- * http_cond.h - conditional and range requests (RFC 9110, 13 and 14): what to send of a content with
- * an entity tag and a time.
+ * http_cond.h - conditional and range requests (RFC 9110, 13 and 14): what to send of a content
+ * with an entity tag and a time.
  */
 #ifndef HTTP_COND_H
 #define HTTP_COND_H

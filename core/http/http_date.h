@@ -13,7 +13,7 @@ const char *http_date_now(void);
 
 void http_date_write(char to[HTTP_DATE_BYTES], time_t t);
 
-/* -1 when it is no date in the one format that may be sent (RFC 9110, 5.6.7; the old two are not read) */
+/* -1 when it is no date of the one form that may be sent (RFC 9110, 5.6.7); the old two are not. */
 time_t http_date_read(const char *p, size_t n);
 
 #endif

@@ -269,7 +269,8 @@ static int answer(struct http_file *f, struct err *e)
 
     /* a file changed within the last second could change again unseen: its tag is weak */
     clock_gettime(CLOCK_REALTIME, &now);
-    snprintf(etag, sizeof etag, "%s\"%llx-%llx\"", now.tv_sec - f->st.st_mtim.tv_sec > 1 ? "" : "W/",
+    snprintf(etag, sizeof etag, "%s\"%llx-%llx\"",
+             now.tv_sec - f->st.st_mtim.tv_sec > 1 ? "" : "W/",
              (unsigned long long)f->st.st_mtim.tv_sec * 1000000000ull +
                  (unsigned long long)f->st.st_mtim.tv_nsec,
              (unsigned long long)f->end);

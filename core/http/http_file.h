@@ -37,6 +37,7 @@ const char *http_file_type(const char *path);
  * Answers with bytes at hand by the same rules, after http_reply_start(r, 200) and any headers: the
  * status is changed to what the conditions say. `etag` with its quotes. 0 or -1.
  */
-int http_file_bytes(struct http_req *r, const char *data, size_t n, const char *etag, struct err *e);
+int http_file_bytes(struct http_req *r, const char *data, size_t n, const char *etag,
+                    struct err *e);
 
 #endif

@@ -42,8 +42,9 @@ struct http_form {
 };
 
 /*
- * Starts. When the result has is_done set, all was at hand already and `done` will not come. Else it
- * comes once, from the loop, and not after http_form_free. NULL with `e` (`invalid`: no multipart; `limit`; `nomem`): nothing was started.
+ * Starts. When the result has is_done set, all was at hand already and `done` will not come. Else
+ * it comes once, from the loop, and not after http_form_free. NULL with `e` (`invalid`: no
+ * multipart; `limit`; `nomem`): nothing was started.
  */
 struct http_form *http_form_start(struct http_req *r, const struct http_form_limits *l,
                                   void (*done)(struct http_form *f, int failed,

@@ -32,7 +32,9 @@ int http_gzip_pack(struct http_gzip **g, struct buf *to, const char *data, size_
         return -1;
     int is_small = n <= SMALL_BYTES;
     struct libdeflate_compressor **c = is_small ? &(*g)->small : &(*g)->large;
-    if (*c == NULL && (*c = libdeflate_alloc_compressor(is_small ? LEVEL_SMALL : LEVEL_LARGE)) == NULL)
+    if (*c == NULL)
+        *c = libdeflate_alloc_compressor(is_small ? LEVEL_SMALL : LEVEL_LARGE);
+    if (*c == NULL)
         return -1;
     buf_clear(to);
     char *room = buf_room(to, n, NULL);

@@ -1,8 +1,8 @@
 /*
  * http_multipart.c - reads multipart/form-data. See http_multipart.h.
  *
- * A delimiter can only begin with CR, and CR stands nowhere else in it: what matched its first bytes
- * and then did not is data, and the search goes on with the byte at hand.
+ * A delimiter can only begin with CR, and CR stands nowhere else in it: what matched its first
+ * bytes and then did not is data, and the search goes on with the byte at hand.
  */
 #include "http/http_multipart.h"
 

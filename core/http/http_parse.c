@@ -42,7 +42,7 @@ const char *http_parse_method(enum http_method m)
 
 int http_parse_end(const char *p, size_t n, size_t *at, const struct http_limits *l)
 {
-    /* *at is the start of the first line not yet seen whole; lines before it are known to be good */
+    /* *at is the start of the first line not seen whole yet; the lines before it are good */
     size_t i = *at;
 
     if (n > 0 && (p[0] < 'A' || p[0] > 'Z'))

@@ -20,14 +20,14 @@ static const struct {
     int status;
     const char *reason;
 } REASONS[] = {
-    { 200, "OK" }, { 201, "Created" }, { 202, "Accepted" }, { 203, "Non-Authoritative Information" },
-    { 204, "No Content" }, { 205, "Reset Content" }, { 206, "Partial Content" },
-    { 300, "Multiple Choices" }, { 301, "Moved Permanently" }, { 302, "Found" },
-    { 303, "See Other" }, { 304, "Not Modified" }, { 307, "Temporary Redirect" },
-    { 308, "Permanent Redirect" }, { 400, "Bad Request" }, { 401, "Unauthorized" },
-    { 402, "Payment Required" }, { 403, "Forbidden" }, { 404, "Not Found" },
-    { 405, "Method Not Allowed" }, { 406, "Not Acceptable" }, { 408, "Request Timeout" },
-    { 409, "Conflict" }, { 410, "Gone" }, { 411, "Length Required" },
+    { 200, "OK" }, { 201, "Created" }, { 202, "Accepted" },
+    { 203, "Non-Authoritative Information" }, { 204, "No Content" }, { 205, "Reset Content" },
+    { 206, "Partial Content" }, { 300, "Multiple Choices" }, { 301, "Moved Permanently" },
+    { 302, "Found" }, { 303, "See Other" }, { 304, "Not Modified" },
+    { 307, "Temporary Redirect" }, { 308, "Permanent Redirect" }, { 400, "Bad Request" },
+    { 401, "Unauthorized" }, { 402, "Payment Required" }, { 403, "Forbidden" },
+    { 404, "Not Found" }, { 405, "Method Not Allowed" }, { 406, "Not Acceptable" },
+    { 408, "Request Timeout" }, { 409, "Conflict" }, { 410, "Gone" }, { 411, "Length Required" },
     { 412, "Precondition Failed" }, { 413, "Content Too Large" }, { 414, "URI Too Long" },
     { 415, "Unsupported Media Type" }, { 416, "Range Not Satisfiable" },
     { 417, "Expectation Failed" }, { 421, "Misdirected Request" },
@@ -243,7 +243,7 @@ static int is_bare(int status)
 
 static char *put_connection(struct http_req *r, char *p)
 {
-    /* a body not yet come in whole would have to be read to reach the next request: close instead */
+    /* a body not yet here whole would have to be read to reach the next request: close instead */
     if (r->body_state == BODY_MORE || r->body_state == BODY_FAILED || r->server->draining)
         r->close_after = 1;
     if (r->close_after)
@@ -280,8 +280,8 @@ int http_reply_body(struct http_req *r, const char *data, size_t n, struct err *
     struct http_answer *a = &r->answer;
 
     assert(c != NULL && r->wire == WIRE_HEAD);
-    int may_pack = a->is_compressible && !a->no_transform && !a->has_encoding && n >= HTTP_GZIP_MIN &&
-                   n <= HTTP_GZIP_MAX && r->status != 206;
+    int may_pack = a->is_compressible && !a->no_transform && !a->has_encoding &&
+                   n >= HTTP_GZIP_MIN && n <= HTTP_GZIP_MAX && r->status != 206;
     int packed = may_pack && r->head.accept_gzip && weaken(r) == 0 &&
                  http_gzip_pack(&s->gzip, &s->scratch, data, n) == 0;
     if (packed) {

@@ -71,7 +71,7 @@ struct http_req {
     void (*on_room)(struct http_req *r, void *arg);
     void *on_room_arg;
 
-    /* who of this room goes on answering without the app (http_file.c): told when the client goes */
+    /* who of this room goes on answering without the app: told when the client goes */
     void (*on_cut)(void *arg);
     void *on_cut_arg;
 
@@ -84,7 +84,7 @@ struct http_req {
     struct http_head head; /* last: its field table is not cleared */
 };
 
-/* The app is through with it. Unanswered, it is answered with 500 (or what a failed body deserves). */
+/* The app is through with it. Unanswered, it gets 500 (or what a failed body deserves). */
 void http_req_done(struct http_req *r);
 
 /* The same, but an unanswered request is answered with this status, error code and message. */

@@ -31,7 +31,7 @@ enum http_route_result { HTTP_ROUTE_FOUND, HTTP_ROUTE_NONE, HTTP_ROUTE_METHOD };
 struct http_router *http_route_new(void); /* NULL: no memory */
 void http_route_free(struct http_router *t);
 
-/* -1: `invalid` pattern or method, `exists` (names both patterns), `nomem`. index is the caller's. */
+/* -1: `invalid` pattern or method, `exists` (names both), `nomem`. The index is the caller's. */
 int http_route_add(struct http_router *t, const char *method, const char *pattern, int index,
                    struct err *e);
 

@@ -28,7 +28,8 @@ struct http_sink {
     struct err err;
     uint64_t bytes;
     char hex[HTTP_SINK_HASH];
-    uint8_t is_busy, is_ending, is_last, is_done, is_failed, is_taken, is_freed, is_made, is_dropping;
+    uint8_t is_busy, is_ending, is_last, is_done, is_failed;
+    uint8_t is_taken, is_freed, is_made, is_dropping;
     void (*on_ready)(void *arg);
     void *arg;
     void (*on_gone)(void *arg);

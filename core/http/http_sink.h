@@ -1,7 +1,8 @@
 /*
  * http_sink.h - writes a new file off the loop and takes its SHA-256 on the way.
  *
- * Two buffers: one is filled on the loop while a worker of libuv's pool writes and hashes the other.
+ * Two buffers: one is filled on the loop while a worker of libuv's pool writes and hashes the
+ * other.
  * The file is made by the first write (O_EXCL, 0600) and removed unless http_sink_take says that it
  * is good. Loop thread only.
  */
@@ -41,7 +42,7 @@ int http_sink_state(const struct http_sink *k, struct err *e);
 /* After state 1: bytes and hash; the file stays and belongs to the caller. */
 void http_sink_take(struct http_sink *k, uint64_t *bytes, char hash[HTTP_SINK_HASH]);
 
-/* Ends it in any state, later than now if a worker is busy; a file not taken is removed. NULL is fine. */
+/* Ends it in any state, later if a worker is busy; a file not taken is removed. NULL is fine. */
 void http_sink_free(struct http_sink *k);
 
 /* The same; on_gone comes when no file is left: at once when there was none, else from the loop. */

@@ -40,8 +40,8 @@ struct http_text http_text_trim(const char *p, size_t n);
 int http_text_hex(char c);
 
 /*
- * Decodes %XX (and '+' as a blank when `plus`). Writes at most n bytes, `to` may be `p`. The length,
- * or -1 for a broken escape or a zero byte.
+ * Decodes %XX (and '+' as a blank when `plus`). Writes at most n bytes, `to` may be `p`. The
+ * length, or -1 for a broken escape or a zero byte.
  */
 long http_text_unescape(char *to, const char *p, size_t n, int plus);
 

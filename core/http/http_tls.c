@@ -1,8 +1,8 @@
 /*
  * http_tls.c - TLS over memory buffers. See http_tls.h.
  *
- * What OpenSSL has to send gathers in its write BIO; http_tls_seal moves it to c->out, from where it
- * goes the way of all output.
+ * What OpenSSL has to send gathers in its write BIO; http_tls_seal moves it to c->out, from where
+ * it goes the way of all output.
  */
 #include "http/http_tls.h"
 

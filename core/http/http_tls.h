@@ -14,7 +14,7 @@ struct http_conn;
 struct http_tls;
 struct http_tls_conn;
 
-/* Reads a PEM chain and its key; the paths are copied for http_tls_reload. NULL: `io`, `invalid`. */
+/* Reads a PEM chain and its key; copies the paths for http_tls_reload. NULL: `io`, `invalid`. */
 struct http_tls *http_tls_open(const char *cert, const char *key, struct err *e);
 int http_tls_reload(struct http_tls *t, struct err *e);
 void http_tls_close(struct http_tls *t);

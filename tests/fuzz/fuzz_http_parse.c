@@ -1,6 +1,6 @@
 /*
- * Bytes of a connection: heads one after the other, each with its body. Cut anywhere, a head must be
- * found at the same place and mean the same; everything returned must lie inside the bytes.
+ * Bytes of a connection: heads one after the other, each with its body. Cut anywhere, a head must
+ * be found at the same place and mean the same; everything returned must lie inside the bytes.
  */
 #include <stdint.h>
 #include <stdlib.h>

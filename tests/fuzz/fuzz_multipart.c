@@ -1,6 +1,6 @@
 /*
- * A Content-Type up to the first line feed, then a body. Read whole and in pieces it must give the same
- * events and the same bytes.
+ * A Content-Type up to the first line feed, then a body. Read whole and in pieces it must give the
+ * same events and the same bytes.
  */
 #include <stdint.h>
 #include <stdlib.h>
