@@ -193,11 +193,10 @@ static int l_out(lua_State *L)
         int rc = s ? buf_add(b, s, len, &e) : 0;
         if (rc == 0 && i < n)
             rc = add_value(L, i + 1, b, &e);
-        if (rc != 0) { /* with the template's file and line before it */
-            luaL_where(L, 1);
-            lua_pushstring(L, e.text);
-            lua_concat(L, 2);
-            return lua_error(L);
+        if (rc != 0) { /* template.lua knows which line has the value of that number */
+            if (e.code == ERR_LIMIT || e.code == ERR_NOMEM)
+                return bind_raise(L, &e);
+            return luaL_error(L, "value %d: %s", i / 2 + 1, e.text);
         }
     }
     return 0;
