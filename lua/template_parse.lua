@@ -206,7 +206,9 @@ statements["for"] = function(p, rest)
     head = "for " .. names .. " in each_pair(" .. expression(p, list, "for") .. ") do "
   else
     local name, range = rest:match("^(" .. NAME .. ")%s*=%s*(.*)$")
-    if name == nil or is_blank(range) then fail(p, p.line, "for: 'x in list', 'k, v in table' or 'i = 1, 10' expected") end
+    if name == nil or is_blank(range) then
+      fail(p, p.line, "for: 'x in list', 'k, v in table' or 'i = 1, 10' expected")
+    end
     head = "for " .. name .. " = " .. range .. " do "
   end
   local loop = p.has_loop and "local loop = { index = " .. n .. ", first = " .. n .. " == 1 } " or ""
@@ -244,7 +246,8 @@ for _, kind in ipairs({ "for", "if", "block" }) do
   statements["end" .. kind] = function(p, rest)
     local top = p.stack[#p.stack]
     if not top or top.kind ~= kind then
-      fail(p, p.line, "end" .. kind .. (top and ", but " .. top.kind .. " of line " .. top.line .. " is open" or " of nothing"))
+      local what = top and ", but " .. top.kind .. " of line " .. top.line .. " is open" or " of nothing"
+      fail(p, p.line, "end" .. kind .. what)
     end
     statements["end"](p, kind == "block" and "" or rest)
   end

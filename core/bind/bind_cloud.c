@@ -57,11 +57,17 @@ struct cloud_fetch *bind_cloud_fetcher(struct host *h, struct err *e)
     return f;
 }
 
-static void op_free(struct op *op)
+static void drop_file(struct op *op)
 {
     if (op->to_file != NULL && !op->is_kept)
         file_remove(bind_fs_roots(), op->to_file, 0, NULL);
     mem_free(op->to_file);
+    op->to_file = NULL;
+}
+
+static void op_free(struct op *op)
+{
+    drop_file(op);
     mem_free(op);
 }
 
@@ -79,6 +85,7 @@ static void on_done(struct cloud_reply *reply, void *data)
 
     op->reply = reply;
     op->is_kept = reply->e.code == ERR_NONE && reply->status >= 200 && reply->status < 300;
+    drop_file(op); /* the script goes on inside run_wake and may look for it */
     run_wake(&op->wait);
     op_free(op);
 }

@@ -47,7 +47,8 @@ gives("пластинка {{ x }}", { x = "ё" }, "пластинка ё")
 -- filters
 local nb = "\u{A0}"
 gives("{{ 1234567.891 | number(2) }}", {}, "1" .. nb .. "234" .. nb .. "567,89")
-gives("{{ 1234 | money }} {{ 0.256 | percent }} {{ 0.2555 | percent(1) }}", {}, "1" .. nb .. "234" .. nb .. "₽ 26" .. nb .. "% 25,6" .. nb .. "%")
+gives("{{ 1234 | money }} {{ 0.256 | percent }} {{ 0.2555 | percent(1) }}", {},
+  "1" .. nb .. "234" .. nb .. "₽ 26" .. nb .. "% 25,6" .. nb .. "%")
 gives("{{ '2026-01-31' | date }} {{ '2026-01-31T10:05:00Z' | date('%H:%M', 'Europe/Moscow') }}", {}, "31.01.2026 13:05")
 gives("{{ t.x | default('-') }}{{ t.x | number }}{{ t.x | date }}{{ t.x | cut(3) }}", { t = {} }, "-")
 gives("{{ 'a b/ё' | url }}", {}, "a%20b%2F%D1%91")
@@ -63,7 +64,8 @@ gives("{% for x in l %}{{ x }}{% else %}none{% endfor %}", { l = {} }, "none")
 gives("{% for k, v in t %}{{ k }}={{ v }} {% end %}", { t = { b = 2, a = 1, c = 3 } }, "a=1 b=2 c=3 ")
 gives("{% for i, v in t %}{{ i }}={{ v }} {% end %}", { t = { "x", "y" } }, "1=x 2=y ")
 gives("{% for i = 1, 3 %}{{ i }}{% end %}{% for i = 3, 1, -1 %}{{ i }}{% end %}", {}, "123321")
-gives("{% for x in l %}{% if not loop.first %}, {% end %}{{ loop.index }}{{ x }}{% end %}", { l = { "a", "b" } }, "1a, 2b")
+gives("{% for x in l %}{% if not loop.first %}, {% end %}{{ loop.index }}{{ x }}{% end %}",
+  { l = { "a", "b" } }, "1a, 2b")
 gives("{% for a in l %}{% for b in a %}{{ b }}{% end %};{% end %}", { l = { { 1, 2 }, { 3 } } }, "12;3;")
 gives("{% if a %}A{% elseif b %}B{% else %}C{% end %}", { a = false, b = true }, "B")
 gives("{% if a == 1 and (b or 2) > 1 %}yes{% endif %}", { a = 1, b = 3 }, "yes")
@@ -82,7 +84,8 @@ gives("{% if true %}\nx\n{% end %}", {}, "x\n")
 files["layout"] = "<h1>{% block title %}No title{% end %}</h1>\n{% block body %}{% end %}{{ foot }}"
 files["middle"] = "{% extends 'layout' %}{% block body %}[{% block inner %}m{% end %}]{% end %}"
 files["row"] = "<{{ x }}{{ foot }}>"
-gives("{% extends 'layout' %}\n{% set foot = 'F' %}{% block title %}T & {% super %}{% end %} lost {% block body %}B{{ v }}{% endblock body %}",
+gives("{% extends 'layout' %}\n{% set foot = 'F' %}{% block title %}T & {% super %}{% end %} lost " ..
+  "{% block body %}B{{ v }}{% endblock body %}",
   { v = 1, foot = "" }, "<h1>T & No title</h1>\nB1F")
 gives("{% extends 'middle' %}{% block inner %}i{% super %}{% end %}", { foot = "!" }, "<h1>No title</h1>\n[im]!")
 gives("{% extends 'middle' %}{% block body %}over {% super %}{% end %}", { foot = "!" }, "<h1>No title</h1>\nover [m]!")
@@ -125,7 +128,8 @@ fails("{% while true do %}", {}, "parse", "found 'while'")
 fails("{{ fail() }}", { fail = function() error({ code = "busy", message = "later" }) end }, "busy", "later")
 
 -- what scripts add
-fresh({ globals = { shop = "<P>" }, filters = { twice = function(v) return v .. v end }, group = ",", point = ".", currency = "$" })
+fresh({ globals = { shop = "<P>" }, filters = { twice = function(v) return v .. v end },
+  group = ",", point = ".", currency = "$" })
 files.page = "{{ shop }} {{ 'a' | twice }} {{ 1234.5 | money(2) }}"
 same(engine:render("page"), "&lt;P&gt; aa 1,234.50" .. nb .. "$")
 same(tostring(template.raw("<x>")), "<x>")
