@@ -41,7 +41,9 @@ local routes = {
   ["/big"] = function(r) r:reply(200, nil, ("0123456789"):rep(200000)) end,
   ["/there"] = function(r) r:reply(302, { location = "/hello" }, "") end,
   ["/page"] = function(r) r:reply(200, { ["content-type"] = "text/html" }, "<html>") end,
-  ["/zipped"] = function(r) r:reply(200, { ["content-type"] = "application/json" }, json.encode({ x = ("z"):rep(5000) })) end,
+  ["/zipped"] = function(r)
+    r:reply(200, { ["content-type"] = "application/json" }, json.encode({ x = ("z"):rep(5000) }))
+  end,
 }
 local s = server.listen({ host = "127.0.0.1", port = 0, on_request = function(r)
   local fn = routes[r:path()]
@@ -88,7 +90,8 @@ reply = http.get(at .. "/flaky?key=b", { tries = 2, base = 0.01, max_delay = 0.0
 same(reply.status, 503); same(reply.tries, 2)
 reply = http.post(at .. "/flaky?key=c", "x", { tries = 5, base = 0.01, max_delay = 0.02 })
 same(reply.status, 503); same(reply.tries, 1) -- a POST is not repeated
-same(raises("remote", http.post, "http://127.0.0.1:1/", "x", { tries = 3, base = 0.01, max_delay = 0.02 }).details.tries, 3)
+same(raises("remote", http.post, "http://127.0.0.1:1/", "x",
+  { tries = 3, base = 0.01, max_delay = 0.02 }).details.tries, 3)
 from = time.monotonic()
 reply = http.post(at .. "/asks", "x", { tries = 2, base = 0.01, max_delay = 1 })
 same(reply.status, 200); same(time.monotonic() - from > 0.9, true)
@@ -109,7 +112,9 @@ reply = http.get(at .. "/nowhere", { to_file = dir .. "/none" })
 same(reply.status, 404); same(reply.body, "no"); same(fs.exists(dir .. "/none"), false)
 raises("notfound", http.request, { url = at .. "/echo", method = "PUT", file = dir .. "/missing" })
 for i = 1, 10 do -- given up: no file stays
-  local t = task.start(function() http.get(at .. (i % 2 == 0 and "/slow" or "/big"), { to_file = dir .. "/cut" .. i }) end)
+  local t = task.start(function()
+    http.get(at .. (i % 2 == 0 and "/slow" or "/big"), { to_file = dir .. "/cut" .. i })
+  end)
   task.sleep(0.0005 * i)
   task.cancel(t)
 end
