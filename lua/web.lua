@@ -5,6 +5,7 @@ local auth = require("auth")
 local control = require("core.control")
 local db = require("db")
 local generation = require("generation")
+require("kinds")
 local log = require("log")
 local process = require("process")
 local route = require("route")
@@ -36,6 +37,10 @@ local function limits()
   }
 end
 
+local function has_tls()
+  return settings.http_tls_cert ~= "" or settings.http_tls_key ~= ""
+end
+
 local function listen(dispatch)
   local opt = {
     host = settings.http_host,
@@ -44,7 +49,7 @@ local function listen(dispatch)
     limits = limits(),
     on_request = dispatch,
   }
-  if settings.http_tls_cert ~= "" or settings.http_tls_key ~= "" then
+  if has_tls() then
     opt.tls = { cert = settings.http_tls_cert, key = settings.http_tls_key }
   end
   local srv, message, code = server.listen(opt)
@@ -60,7 +65,9 @@ local function first_generation()
     if files then return generation.build(files) end
     log.warn("generation is not in the database, using the files", { generation = id })
   end
-  return generation.build(generation.read())
+  local g = generation.build(generation.read())
+  generation.store(g)
+  return g
 end
 
 -- Follows the control channel until it says stop.
@@ -69,7 +76,7 @@ local function obey(srv)
     local line = control.receive()
     if line == "stop" then return end
     task.start(function()
-      if generation.on_control(line) and (line == "reload" or line:find("^commit ")) then
+      if generation.on_control(line) and has_tls() and (line == "reload" or line:find("^commit ")) then
         local ok, message = srv:reload_tls()
         if not ok then log.error("certificate not reloaded", { why = message }) end
       end

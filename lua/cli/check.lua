@@ -4,7 +4,7 @@
 local auth = require("auth")
 local db = require("db")
 local generation = require("generation")
-require("route") -- knows what a route file is
+require("kinds")
 
 local check = {}
 

@@ -1,0 +1,9 @@
+-- kinds.lua - the kinds of workflow files there are, by folder (or by name, for the single files), and
+-- who checks each. Every process that builds generations requires this first.
+
+local generation = require("generation")
+local kinds = {}
+
+generation.kind("routes", require("route").kind)
+
+return kinds
