@@ -18,12 +18,13 @@ end
 
 --- Writes JSON on one line.
 --- @param value any  tables with keys 1 … n are arrays, with text keys objects; {} is an object
---- @param opt table? { sorted = keys in order, html = safe inside <script> }
+--- @param opt table? { sorted = keys in order, html = safe inside <script>, tidy = floats rounded to
+---   the third decimal or, when smaller, to their first digit }
 --- @return string
 --- Raises: invalid (names the path of the value), nan, limit
 function json.encode(value, opt)
   if opt == nil then return (check(core.encode(value))) end
-  return (check(core.encode(value, opt.sorted, opt.html)))
+  return (check(core.encode(value, opt.sorted, opt.html, opt.tidy)))
 end
 
 --- Marks a table as an array, so that it is [] when empty.

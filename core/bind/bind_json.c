@@ -53,11 +53,12 @@ static int l_buf_gc(lua_State *L)
     return 0;
 }
 
-/* encode(value [, sorted [, html]]) -> string | nil, message, code */
+/* encode(value [, sorted [, html [, tidy]]]) -> string | nil, message, code */
 static int l_encode(lua_State *L)
 {
     unsigned flags = (lua_toboolean(L, 2) ? BIND_JSON_SORTED : 0u) |
-                     (lua_toboolean(L, 3) ? BIND_JSON_HTML : 0u);
+                     (lua_toboolean(L, 3) ? BIND_JSON_HTML : 0u) |
+                     (lua_toboolean(L, 4) ? BIND_JSON_TIDY : 0u);
     struct err e;
 
     /* one buffer for all calls: encoding runs no Lua, so it cannot meet itself */

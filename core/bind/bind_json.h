@@ -13,7 +13,8 @@
  *   string            valid UTF-8 only
  *   table             {…} when its keys are strings, […] when they are 1 … n; both or holes: refused.
  *                     An empty table is {} unless marked by json.array; arrays that were read are
- *                     marked, so they stay arrays when emptied.
+ *                     marked, so they stay arrays when emptied. An empty table with __index is
+ *                     refused: a read-only proxy would silently be {}.
  *
  * Loop thread only. Also opens `core.json`; the face is lua/json.lua.
  */
@@ -31,7 +32,8 @@
 
 enum {
     BIND_JSON_SORTED = 1, /* keys in byte order */
-    BIND_JSON_HTML = 2    /* < > & and U+2028, U+2029 escaped: may stand inside <script> */
+    BIND_JSON_HTML = 2,   /* < > & and U+2028, U+2029 escaped: may stand inside <script> */
+    BIND_JSON_TIDY = 4    /* floats rounded for people: num_tidy of base/num.h */
 };
 
 /*

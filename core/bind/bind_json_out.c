@@ -353,6 +353,19 @@ static int is_marked(struct writer *w, int t)
     return same;
 }
 
+/* Its fields are elsewhere: read-only tables of the sandbox look empty to lua_next. */
+static int is_proxy(struct writer *w, int t)
+{
+    int rc = 0;
+
+    if (lua_getmetatable(w->L, t)) {
+        lua_pushliteral(w->L, "__index");
+        rc = lua_rawget(w->L, -2) != LUA_TNIL;
+        lua_pop(w->L, 2);
+    }
+    return rc;
+}
+
 static int write_table(struct writer *w, int t)
 {
     lua_State *L = w->L;
@@ -362,7 +375,12 @@ static int write_table(struct writer *w, int t)
     lua_pushnil(L);
     if (!lua_next(L, t)) {
         w->depth--;
-        return put(w, is_marked(w, t) ? "[]" : "{}", 2);
+        if (is_marked(w, t))
+            return put(w, "[]", 2);
+        if (is_proxy(w, t))
+            return refuse(w, ERR_INVALID, "an empty table with __index: a read-only table or an object; "
+                                          "copy what is meant");
+        return put(w, "{}", 2);
     }
     if (lua_type(L, -2) == LUA_TNUMBER || is_marked(w, t)) {
         if (write_array(w, t) != 0)
@@ -396,6 +414,8 @@ static int write_number(struct writer *w, int index)
     lua_Number v = lua_tonumber(w->L, index);
     if (!isfinite(v))
         return refuse(w, ERR_NAN, isnan(v) ? "not a number (NaN)" : "an infinite number");
+    if (w->flags & BIND_JSON_TIDY)
+        v = num_tidy(v);
     if (to == NULL)
         return put(w, text, num_double(text, v));
     w->out->len += num_double(to, v);

@@ -151,6 +151,21 @@ do
   task.cancel(task.start(function() crypto.bcrypt_hash("x", 10) end))
 end
 
+-- text
+do
+  local text = require("text")
+  same(text.html("<a href='x'>"), "&lt;a href=&#39;x&#39;&gt;"); same(text.html(""), ""); same(text.url("a/b"), "a%2Fb")
+  same(text.html(("<"):rep(1000)), ("&lt;"):rep(1000)); same(text.url(("/"):rep(100)), ("%2F"):rep(100))
+  same(text.number(1234567.005, 2, " ", ","), "1 234 567,01"); same(text.number(5), "5"); same(text.number(-0.4), "0")
+  same(text.round(2.675, 2), 2.68); same(text.tidy(0.00095), 0.001); same(text.tidy(7), 7)
+  for found, expected in pairs({ [0.49849] = 0.498, [1.2049] = 1.205, [1.1004] = 1.1, [0.10049] = 0.1,
+    [1.0005] = 1.0005, [0.0004616] = 0.0005, [1.5e-7] = 2e-7, [-0.0015] = -0.002, [0.999999] = 1.0 }) do
+    same(text.tidy(found), expected)
+  end
+  check(text.is_utf8("ё") and not text.is_utf8("\xd1"), "utf8")
+  misuse(text.number, 0 / 0); misuse(text.number, 1, 16); misuse(text.number, 1, 1, "long one"); misuse(text.html)
+end
+
 -- log, settings
 do
   log.debug("not seen at this level", { x = 1 })

@@ -173,6 +173,8 @@ static void from_lua(void)
         { "'\\xff'", "value: the text is not valid UTF-8" }, { "{['\\xff']=1}", "?: the text is not valid" },
         { "(function() local t = {} t.t = t return t end)()", "does the table contain itself" },
         { "{[1]=1,[2]=2,[4]=4}", "value: " }, { "'a\\0b'", "\"a\\u0000b\"" },
+        { "{x=setmetatable({},{__index={b=2}})}", "x: an empty table with __index" },
+        { "setmetatable({},{})", "{}" },
         { "setmetatable({a=1},{__index={b=2},__pairs=error})", "{\"a\":1}" },
     };
 
@@ -186,6 +188,8 @@ static void from_lua(void)
               "{\"a\":{\"c\":2,\"d\":1},\"ab\":3,\"b\":1}");
     CHECK_STR(of_lua("'</script>&\\u{2028}x\\u{2029}'", BIND_JSON_HTML),
               "\"\\u003c/script\\u003e\\u0026\\u2028x\\u2029\"");
+    CHECK_STR(of_lua("{1.23456, 0.00046, 7, 5.0, 2^53|0}", BIND_JSON_TIDY),
+              "[1.235,0.0005,7,5.0,9007199254740992]");
     CHECK_STR(of_lua("'</script>'", 0), "\"</script>\"");
     CHECK(strstr(of_lua("('x'):rep(2000000)", 0), "over the limit") != NULL);
 }
