@@ -7,6 +7,9 @@ local process = {}
 
 local server
 
+--- Version of this program, "1.2.3".
+process.version = core.version
+
 --- The server whose counters process.server_stats shows. For lua/web.lua.
 --- @param s core.server
 --- Source: ours

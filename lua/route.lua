@@ -10,6 +10,7 @@ local config = require("web_config")
 local core = require("core.server")
 local core_task = require("core.task")
 local fail = require("fail")
+local generation = require("generation")
 local limit = require("limit")
 local request = require("request")
 local route_check = require("route_check")
@@ -181,6 +182,7 @@ route.kind = {
     return route.build(files)
   end,
 }
+generation.kind("routes", route.kind)
 
 -- OPTIONS: what the path can do; to a browser of an allowed origin, how it may be asked (CORS).
 local function options(r, allow)
@@ -197,10 +199,10 @@ end
 
 --- Answers one request: the body of on_request. Waits as its handler does.
 --- @param r core.request
---- @param generation table  `routes` is what route.build returned
+--- @param g table  generation: `routes` is what route.build returned
 --- Source: ours
-function route.dispatch(r, generation)
-  local built = generation.routes
+function route.dispatch(r, g)
+  local built = g.routes
   local index, params, allow = built.router:match(r)
   if index then return built.chains[index](r, params) end
   if params == "method" then

@@ -32,10 +32,10 @@ local function base(node)
   if kind == "enum" then return { type = "string", enum = array({ table.unpack(node.values) }) } end
   if kind == "any" then return {} end
   if kind == "array" then
-    return { type = "array", items = of(node.of), minItems = node.min, maxItems = node.max }
+    return { type = "array", items = of(node.of), minItems = node.min, maxItems = not node.capped and node.max or nil }
   end
   if kind == "map" then
-    return { type = "object", additionalProperties = of(node.of), maxProperties = node.max }
+    return { type = "object", additionalProperties = of(node.of), maxProperties = not node.capped and node.max or nil }
   end
   if kind == "any_of" then
     local list = array({})
@@ -55,7 +55,7 @@ local function base(node)
     out.minimum, out.maximum = node.min, node.max
     out.exclusiveMinimum, out.exclusiveMaximum = node.above, node.below
   elseif kind == "text" or kind == "secret" then
-    out.minLength, out.maxLength = node.min, node.max
+    out.minLength, out.maxLength = node.min, not node.capped and node.max or nil
     if kind == "secret" then out.writeOnly = true end
   end
   return out

@@ -125,11 +125,10 @@ local function default_of(node, text, where)
   return text
 end
 
--- No length is without an end.
+-- No length is without an end. capped: nobody asked for that one, so documents need not show it.
 local function cap(node)
-  local kind = node.kind
-  if kind == "text" or kind == "secret" then node.max = node.max or TEXT_MAX end
-  if kind == "array" then node.max = node.max or ARRAY_MAX end
+  local max = node.kind == "array" and ARRAY_MAX or (node.kind == "text" or node.kind == "secret") and TEXT_MAX
+  if max and not node.max then node.max, node.capped = max, true end
   return node
 end
 
@@ -243,8 +242,9 @@ local function from_table(t, where, depth)
       node[key] = t[key]
     end
   end
+  if t.max then node.capped = nil end
   if node.kind == "map" then
-    node.max = node.max or MAP_MAX
+    if not node.max then node.max, node.capped = MAP_MAX, true end
   else
     check_range(node, where)
   end

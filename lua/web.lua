@@ -103,6 +103,7 @@ function web.main(args)
   local current = generation.current
   local srv = listen(function(r) return dispatch(r, current()) end)
   process.set_server(srv)
+  task.start(auth.keep)
   local host, port = srv:address()
   if control.supervised() then
     control.send("up " .. current().id)

@@ -17,7 +17,6 @@ local config = {
   per_key = 0, burst_key = 200, per_address = 0, burst_address = 400,
   auth_failures = 30, auth_cache_seconds = 300,
   operator_hash = "", admin_hash = "",
-  version = "0.1.0",
 }
 
 local function set_of(list)

@@ -9,6 +9,7 @@
  *   disk(path) --> total, free bytes   or nil, message, code
  *   watch_lag()                        begins to measure how late the loop is
  *   lag() --> { last, mean, max } seconds of the last quarter of a minute, or nil
+ *   version                            of this program
  *
  * Files of /proc never wait for a disk, so they are read on the loop.
  */
@@ -260,5 +261,7 @@ static const luaL_Reg FUNCTIONS[] = {
 int luaopen_core_process(lua_State *L)
 {
     luaL_newlib(L, FUNCTIONS);
+    lua_pushliteral(L, PLASTINKA_VERSION);
+    lua_setfield(L, -2, "version");
     return 1;
 }
