@@ -20,7 +20,7 @@ local PUBLIC = {}
 for name in ([[
   crypto db fail fs http json log reply schema settings task template time
   sheet tensor tide trees baseline metrics backtest tune job report
-  auth docs generation health openapi process prometheus
+  docs generation health keys openapi process prometheus
 ]]):gmatch("%S+") do PUBLIC[name] = true end
 
 -- kind (first folder of the path) -> { check(path, value) -> part, build(parts) -> any }

@@ -1,7 +1,7 @@
 -- Keys and reloading, for administrators.
-local auth = require("auth")
 local fail = require("fail")
 local generation = require("generation")
+local keys = require("keys")
 
 return {
   schemas = {
@@ -15,8 +15,8 @@ return {
     summary = "All API keys", description = "Newest first. The keys themselves are nowhere to be had.",
     role = "admin", response = { [200] = { keys = { "array", of = "key" }, total = "integer" } },
     run = function()
-      local keys = auth.list()
-      return { keys = keys, total = #keys }
+      local all = keys.list()
+      return { keys = all, total = #all }
     end,
   },
 
@@ -31,7 +31,7 @@ return {
                            expires_at = "datetime?" }, [422] = "error" },
     run = function(req)
       local b = req.body
-      local made = auth.create({ name = b.name, role = b.role, expires_days = b.expires_days, created_by = req.key.id })
+      local made = keys.create({ name = b.name, role = b.role, expires_days = b.expires_days, created_by = req.key.id })
       return made, 201
     end,
   },
@@ -39,7 +39,7 @@ return {
   ["DELETE /api/v1/admin/keys/{key_id}"] = {
     summary = "Revoke an API key", description = "It stops working within a second in all processes. Twice is fine.",
     role = "admin", path = { key_id = "text 1..64" }, response = { [204] = false, [404] = "error" },
-    run = function(req) auth.revoke(req.path.key_id) end,
+    run = function(req) keys.revoke(req.path.key_id) end,
   },
 
   ["POST /api/v1/admin/reload"] = {
