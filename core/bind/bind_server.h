@@ -4,6 +4,9 @@
  * bind_server.c is the listening side and the router, bind_request.c what a request can be asked
  * and how it is answered, bind_body.c what waits: bodies, files, streams.
  *
+ * The first server that listens is host_get(h, HOST_SERVER), a struct http_server: so a role can
+ * drain it on a signal (http_server_drain) without asking a script.
+ *
  * A request userdata is a place (struct call) and the serial number it had when the userdata was
  * made: one kept for too long is an error, not a crash, and needs no finalizer. Calls live as long
  * as the VM and are used again.

@@ -9,7 +9,7 @@
 #include "base/buf.h"
 
 #define HTTP_GZIP_MIN 1024        /* below it the head costs more than is won */
-#define HTTP_GZIP_MAX (8 << 20)   /* above it the loop would stand still too long */
+#define HTTP_GZIP_MAX (4 << 20)   /* above it the loop would stand still for over 10 ms */
 
 struct http_gzip;
 

@@ -244,7 +244,8 @@ static void write_line(struct http_req *r, uint64_t ns)
         p = put(p, trace + 3, 32);
     }
     p = PUT(p, "\",\"method\":\"");
-    const char *method = http_parse_method(r->head.method);
+    /* a head that was refused has no method and no path to speak of */
+    const char *method = r->head.path.n ? http_parse_method(r->head.method) : "-";
     p = put(p, method, strlen(method));
     p = PUT(p, "\",\"path\":\"");
     p += log_escape(p, r->head.path.p, n_path);

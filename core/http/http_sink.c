@@ -1,7 +1,8 @@
 /*
  * http_sink.c - writes a new file off the loop. See http_sink.h.
  *
- * What a worker uses (fd, full, hash, err, bytes) is not touched by the loop while `is_busy`.
+ * What a worker uses (fd, is_made, full, hash, err, bytes, has_trouble) is not touched by the loop
+ * while `is_busy`; all else is the loop's.
  */
 #include "http/http_sink.h"
 
@@ -30,6 +31,7 @@ struct http_sink {
     char hex[HTTP_SINK_HASH];
     uint8_t is_busy, is_ending, is_last, is_done, is_failed;
     uint8_t is_taken, is_freed, is_made, is_dropping;
+    uint8_t has_trouble; /* a worker says that it failed */
     void (*on_ready)(void *arg);
     void *arg;
     void (*on_gone)(void *arg);
@@ -69,7 +71,7 @@ static void write_all(struct http_sink *k)
     if (!k->is_made) {
         k->fd = open(k->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (k->fd < 0) {
-            k->is_failed = 1;
+            k->has_trouble = 1;
             err_errno(&k->err, errno, "%s", k->path);
             return;
         }
@@ -80,7 +82,7 @@ static void write_all(struct http_sink *k)
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
-            k->is_failed = 1;
+            k->has_trouble = 1;
             err_errno(&k->err, n < 0 ? errno : EIO, "%s", k->path);
             if (n < 0 && errno == EFBIG)
                 k->err.code = ERR_FULL; /* over this process's or file system's file size */
@@ -99,7 +101,7 @@ static void close_last(struct http_sink *k)
     unsigned n = 0;
 
     if (close(k->fd) != 0) { /* some file systems tell here that the disk is full */
-        k->is_failed = 1;
+        k->has_trouble = 1;
         err_errno(&k->err, errno, "%s", k->path);
     }
     k->fd = -1;
@@ -128,7 +130,7 @@ static void on_work(uv_work_t *w)
         return;
     }
     write_all(k);
-    if (k->is_last && !k->is_failed)
+    if (k->is_last && !k->has_trouble)
         close_last(k);
 }
 
@@ -187,6 +189,8 @@ static void on_work_done(uv_work_t *w, int status)
 
     (void)status;
     k->is_busy = 0;
+    if (k->has_trouble)
+        k->is_failed = 1;
     if (k->is_freed) { /* it was writing then, or has just removed the file */
         drop(k);
         return;
@@ -206,7 +210,7 @@ size_t http_sink_put(struct http_sink *k, const char *p, size_t n)
     if (n > room)
         n = room;
     if (k->is_failed || buf_add(&k->filling, p, n, NULL) != 0) {
-        if (!k->is_failed && !k->is_busy) {
+        if (!k->is_failed && !k->is_busy) { /* while busy the next on_ready tries again */
             k->is_failed = 1;
             err_set(&k->err, ERR_NOMEM, "no memory to save %s", k->path);
         }
