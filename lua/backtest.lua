@@ -32,6 +32,7 @@ local function cut_data(data, origin, horizon)
   for k, v in pairs(data) do out[k] = v end
   out.target = cut(data.target, 0, origin)
   if data.weight then out.weight = cut(data.weight, 0, origin) end
+  if data.keep then out.keep = cut(data.keep, 0, origin) end
   if data.past then out.past = until_step(data.past, origin) end
   if data.future then out.future = until_step(data.future, origin + horizon) end
   return out
@@ -67,7 +68,7 @@ end
 local function forecast(spec, data, origin, opt)
   local known = cut_data(data, origin, opt.horizon)
   local model <close> = make(spec)
-  model:fit(known, opt.fit)
+  model:fit(known, type(opt.fit) == "function" and opt.fit(origin) or opt.fit)
   return model:predict(known, { horizon = opt.horizon, quantiles = opt.quantiles })
 end
 
@@ -94,7 +95,8 @@ end
 --- @param opt table { models = { name = options of baseline.new or function() -> model }, data =
 ---   (N, T) or { target = that, past =, future =, static =, weight = } as for tide, horizon,
 ---   folds = 3, step = horizon (between origins), season = 1 (of mase), quantiles = list of levels,
----   by = "rmsse" (lower is better), blend = 3, min_history = 1, keep = false, fit = options of fit }
+---   by = "rmsse" (lower is better), blend = 3, min_history = 1, keep = false, fit = options of fit
+---   or function(origin) -> them }
 --- @return table { rows = list of { name, scores = { mase rmsse mae rmse smape pinball
 ---   pinball_scaled wql coverage bias wape values undefined } } best first, pick = name of the
 ---   first, blend = names of the first few, origins, forecasts = [name][fold] (with keep) }

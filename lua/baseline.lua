@@ -22,8 +22,8 @@ end
 ---   missing_zero = false (a missing value is a 0), fallback = true (a simpler method where the
 ---   series is too short), interval = "normal" | "residual", and for ridge instance_norm = false,
 ---   series_norm = true, penalty = 1e-3 }
----   method: zero naive mean median drift moving_average seasonal_naive ses ses_grid holt
----   holt_winters_additive holt_winters_additive_classic croston sba tsb ets theta ridge
+---   method: zero naive mean median drift moving_average (window_mean) seasonal_naive ses ses_grid holt
+---   holt_winters_additive (holt_winters) holt_winters_additive_classic croston sba tsb ets theta ridge
 --- @return model
 --- Raises: invalid
 --- Source: core/model/baseline.h names the source of every method and of its quantiles

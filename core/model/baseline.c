@@ -50,6 +50,10 @@ enum baseline_method baseline_of(const char *name)
 {
     int i = 0;
 
+    if (strcmp(name, "window_mean") == 0)
+        return BASELINE_MOVING;
+    if (strcmp(name, "holt_winters") == 0)
+        return BASELINE_HW;
     while (i < BASELINE_COUNT && strcmp(names[i], name) != 0)
         i++;
     return (enum baseline_method)i;

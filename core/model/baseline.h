@@ -90,7 +90,8 @@ struct baseline_demand_class {
 /* season 1, window 12, series_norm, everything else chosen by the method, no floor, no fallback. */
 struct baseline_opt baseline_default(enum baseline_method method);
 
-/* The name of a method; the method of a name, or BASELINE_COUNT. */
+/* The name of a method; the method of a name (also window_mean and holt_winters), or
+ * BASELINE_COUNT. */
 const char *baseline_name(enum baseline_method method);
 enum baseline_method baseline_of(const char *name);
 

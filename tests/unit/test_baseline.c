@@ -48,6 +48,8 @@ static void test_names(void)
 {
     for (int i = 0; i < BASELINE_COUNT; i++)
         CHECK_INT(baseline_of(baseline_name((enum baseline_method)i)), i);
+    CHECK_INT(baseline_of("window_mean"), BASELINE_MOVING);
+    CHECK_INT(baseline_of("holt_winters"), BASELINE_HW);
     CHECK_INT(baseline_of("no such method"), BASELINE_COUNT);
 }
 
