@@ -24,6 +24,7 @@ static const luaL_Reg MODULES[] = {
     { "core.settings", luaopen_core_settings },
     { "core.task", luaopen_core_task },
     { "core.tensor", luaopen_core_tensor },
+    { "core.tide", luaopen_core_tide },
     { "core.text", luaopen_core_text },
     { "core.time", luaopen_core_time },
     { NULL, NULL },

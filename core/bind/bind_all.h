@@ -24,6 +24,7 @@ int luaopen_core_sheet(lua_State *L);
 int luaopen_core_settings(lua_State *L);
 int luaopen_core_task(lua_State *L);
 int luaopen_core_tensor(lua_State *L);
+int luaopen_core_tide(lua_State *L);
 int luaopen_core_text(lua_State *L);
 int luaopen_core_time(lua_State *L);
 

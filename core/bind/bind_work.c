@@ -58,6 +58,8 @@ static void on_done(struct pool_job *job)
 {
     struct bind_work *w = work_of(job);
 
+    if (w->ended != NULL)
+        w->ended(w);
     if (!w->gone)
         run_wake(&w->wait);
     bind_work_drop(w);
@@ -114,6 +116,8 @@ int bind_work_start(lua_State *L, struct bind_work *w)
     w->rc = -1;
     err_set(&w->e, ERR_CANCELLED, "cancelled");
     if (pool == NULL || pool_submit(pool, &w->job, &e) != 0) {
+        if (w->ended != NULL)
+            w->ended(w);
         bind_work_drop(w);
         return bind_raise(L, &e);
     }

@@ -18,6 +18,7 @@ struct bind_work {
     struct pool_job job;
     int (*work)(struct bind_work *w, struct err *e);
     int (*finish)(lua_State *L, struct bind_work *w); /* NULL: no results */
+    void (*ended)(struct bind_work *w); /* on the loop, before the script goes on; NULL is fine */
     void (*free)(struct bind_work *w);                /* NULL: nothing but the block */
     lua_State *L; /* the main state, for the reference */
     int ref;      /* keeps the Lua values alive that the work uses */

@@ -111,14 +111,14 @@ struct tide_noise {
 /* out (B, H, C, Q) from the batch. Returns -1 with `cancelled` when *stop became true on the way
  * (stop may be NULL), `limit` for a batch larger than the room, `nomem`. */
 int tide_forward(struct tide_work *w, const struct tide_batch *b, const struct tide_noise *noise,
-                 float *out, const atomic_int *stop, struct err *e);
+                 float *out, const atomic_bool *stop, struct err *e);
 
 /*
  * The loss of a batch (mean over its samples, steps and targets) and its gradient in every
  * parameter: grads (n_params) is set. Errors as tide_forward, and `nan` when no target is there.
  */
 int tide_backward(struct tide_work *w, const struct tide_batch *b, const struct tide_noise *noise,
-                  float *grads, double *loss, const atomic_int *stop, struct err *e);
+                  float *grads, double *loss, const atomic_bool *stop, struct err *e);
 
 /* For tests: what the last call left, by name; NULL when there is no such. "dy", "encoder_in",
  * "encoder_out", "decoder_out", "temporal_in", "temporal_out", "y_norm" (before

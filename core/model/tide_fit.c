@@ -209,7 +209,7 @@ static double rate(const struct tide_fit *f)
 }
 
 int tide_fit_score(struct tide_fit *f, const struct tide_windows *w, double *loss,
-                   const atomic_int *stop, struct err *e)
+                   const atomic_bool *stop, struct err *e)
 {
     const struct tide_conf *c = &f->t->conf;
     int n = c->output_chunk * c->n_targets, Q = f->t->Q;
@@ -273,7 +273,7 @@ static void install(struct tide_fit *f)
     tide_work_stale(f->work);
 }
 
-static int end_epoch(struct tide_fit *f, const atomic_int *stop, struct err *e)
+static int end_epoch(struct tide_fit *f, const atomic_bool *stop, struct err *e)
 {
     struct tide_fit_state *s = &f->s;
     double valid = NAN;
@@ -333,7 +333,7 @@ static int diverged(struct tide_fit *f, const char *what, double v, struct err *
                    "may help", (int)f->s.epoch + 1, (int)f->s.at + 1, what, v, f->s.last_lr);
 }
 
-int tide_fit_step(struct tide_fit *f, const atomic_int *stop, struct err *e)
+int tide_fit_step(struct tide_fit *f, const atomic_bool *stop, struct err *e)
 {
     struct tide_fit_state *s = &f->s;
     struct tide_noise noise = {TIDE_DROP_DRAW, f->conf.seed,

@@ -104,11 +104,11 @@ void tide_fit_free(struct tide_fit *f); /* NULL is fine */
  * (t as it was before this batch: the fit may go on), `diverged` (t holds the best weights so
  * far), `nomem`.
  */
-int tide_fit_step(struct tide_fit *f, const atomic_int *stop, struct err *e);
+int tide_fit_step(struct tide_fit *f, const atomic_bool *stop, struct err *e);
 
 /* Mean loss over windows, without dropout. */
 int tide_fit_score(struct tide_fit *f, const struct tide_windows *w, double *loss,
-                   const atomic_int *stop, struct err *e);
+                   const atomic_bool *stop, struct err *e);
 
 /* Cuts the windows of a phase (1 or 2); for loading. */
 int tide_fit_set_phase(struct tide_fit *f, int phase, struct err *e);

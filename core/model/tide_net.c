@@ -195,7 +195,7 @@ static void collect_chunk(void *ctx, int chunk, int lane)
 }
 
 static int start(struct tide_work *w, const struct tide_batch *b, const struct tide_noise *noise,
-                 const atomic_int *stop, struct err *e)
+                 const atomic_bool *stop, struct err *e)
 {
     static const struct tide_noise quiet = {TIDE_DROP_OFF, 0, 0};
     int grown = 0, rc = 0;
@@ -223,7 +223,7 @@ static int start(struct tide_work *w, const struct tide_batch *b, const struct t
 }
 
 int tide_forward(struct tide_work *w, const struct tide_batch *b, const struct tide_noise *noise,
-                 float *out, const atomic_int *stop, struct err *e)
+                 float *out, const atomic_bool *stop, struct err *e)
 {
     if (start(w, b, noise, stop, e) != 0)
         return -1;
@@ -300,7 +300,7 @@ static void weights(struct tide_work *w)
 }
 
 int tide_backward(struct tide_work *w, const struct tide_batch *b, const struct tide_noise *noise,
-                  float *grads, double *loss, const atomic_int *stop, struct err *e)
+                  float *grads, double *loss, const atomic_bool *stop, struct err *e)
 {
     const int n = w->t->conf.output_chunk * w->t->conf.n_targets;
     size_t n_there = 0;

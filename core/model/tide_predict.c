@@ -59,7 +59,7 @@ static void fill_cut(struct tide_cut *cut, const struct tide *t, const struct ti
 }
 
 static int direct(struct tide_work *w, const struct tide *t, struct tide_cut *cut, float *out,
-                  const atomic_int *stop, struct err *e)
+                  const atomic_bool *stop, struct err *e)
 {
     size_t rows = (size_t)cut->b.B * (size_t)t->conf.output_chunk * (size_t)t->conf.n_targets;
 
@@ -74,7 +74,7 @@ static int direct(struct tide_work *w, const struct tide *t, struct tide_cut *cu
  * that a draw does not depend on how series fell into batches. */
 static int sampled(struct tide_work *w, const struct tide *t, const struct tide_predict_conf *c,
                    struct tide_cut *cut, int first, float *pass, float *draws, float *out,
-                   const atomic_int *stop, struct err *e)
+                   const atomic_bool *stop, struct err *e)
 {
     const size_t per = (size_t)t->conf.output_chunk * (size_t)t->conf.n_targets;
     const size_t rows = (size_t)cut->b.B * per, S = (size_t)c->samples, Q = (size_t)t->Q;
@@ -104,7 +104,7 @@ static int sampled(struct tide_work *w, const struct tide *t, const struct tide_
 }
 
 int tide_predict(const struct tide *t, const struct tide_data *d, const struct tide_predict_conf *c,
-                 float *out, struct par *par, const atomic_int *stop, struct err *e)
+                 float *out, struct par *par, const atomic_bool *stop, struct err *e)
 {
     struct tide_work *w = NULL;
     struct tide_cut cut = {0};

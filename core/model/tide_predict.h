@@ -27,6 +27,6 @@ int tide_predict_width(const struct tide *t, const struct tide_predict_conf *c);
  * -1 with `shape`, `nan`, `invalid`, `nomem`, `cancelled`.
  */
 int tide_predict(const struct tide *t, const struct tide_data *d, const struct tide_predict_conf *c,
-                 float *out, struct par *par, const atomic_int *stop, struct err *e);
+                 float *out, struct par *par, const atomic_bool *stop, struct err *e);
 
 #endif

@@ -39,7 +39,7 @@ struct tide_work {
     /* of the call in progress */
     const struct tide_batch *batch;
     const struct tide_noise *noise;
-    const atomic_int *stop;
+    const atomic_bool *stop;
     float *out, *grads;
     float drop;   /* 1 / (1 - p), 0: off */
     double scale; /* 1 / number of targets */

@@ -211,7 +211,7 @@ static void cancels(void)
     struct tide_fit_conf f = fit_conf_of(2);
     struct tide *whole, *t;
     struct tide_fit *a;
-    atomic_int stop = 0;
+    atomic_bool stop = 0;
     int n = 0;
 
     conf_of(&c);
