@@ -1,6 +1,6 @@
 /*
- * db.c - the loop's side of a database: open, submit, cancel, deliver, close, and the statements
- * that run right here. The threads are in db_write.c and db_read.c; see db.h for who runs what.
+ * db.c - the loop's side of a database: open, submit, cancel, deliver, close. The threads are in
+ * db_write.c and db_read.c, what runs on the loop in db_inline.c; see db.h for who runs what.
  */
 #include "db/db.h"
 
@@ -8,14 +8,9 @@
 
 #include "base/mem.h"
 #include "db/db_hold.h"
+#include "db/db_inline.h"
 #include "db/db_state.h"
-#include "db/db_stats.h"
 
-#define INLINE_STEPS 2000              /* VM steps of one statement on the loop thread */
-#define INLINE_NS (2u * 1000u * 1000u) /* and its time, looked at every 250 steps */
-#define INLINE_BYTES (256u << 10)      /* and its result */
-#define INLINE_CUTS 3                  /* so many cuts in a row: not here any more */
-#define INLINE_AGAIN 256               /* but the n-th time it may try again */
 #define READERS_MAX 16
 
 /* ---- lists and answers ---- */
@@ -165,47 +160,6 @@ static int wake_reader(struct db *db)
     return db->n_readers > 0 ? 0 : -1;
 }
 
-/* The connection of the loop thread, or NULL if there can be none (yet). */
-static struct db_conn *inline_conn(struct db *db)
-{
-    struct err e;
-
-    if (db->inline_conn == NULL && db->is_open && !db->is_inline_off && !db->is_closed) {
-        db->is_inline_off = 1;
-        uv_mutex_lock(&db->lock);
-        int is_wal = db->is_wal;
-        uv_mutex_unlock(&db->lock);
-        if (is_wal && db_conn_open(&db->inline_conn, db->path, &db->opt, DB_INLINE, &e) == 0)
-            db->is_inline_off = 0;
-    }
-    return db->inline_conn;
-}
-
-static void inline_budget(struct db_conn *c, uint64_t from_ns)
-{
-    c->stopped = ERR_NONE;
-    c->steps_budget = c->steps_left = INLINE_STEPS;
-    c->inline_until_ns = from_ns + INLINE_NS;
-}
-
-/* Does this statement only read? What cannot be told goes to the writer, which will know. */
-static int is_reading(struct db *db, const struct db_req *r)
-{
-    struct db_conn *c = inline_conn(db);
-    struct db_stmt *s;
-    int reads;
-
-    if (c == NULL)
-        return 0;
-    inline_budget(c, uv_hrtime());
-    s = db_stmt_take(c, r->steps->sql, r->steps->bytes, NULL);
-    if (s == NULL)
-        return 0;
-    reads = s->kind == DB_READS || s->kind == DB_CHEAP;
-    db_stmt_give(c, s);
-    return reads;
-}
-
 /* ---- submit, cancel ---- */
 
 void db_submit(struct db *db, struct db_req *req)
@@ -223,7 +177,7 @@ void db_submit(struct db *db, struct db_req *req)
     if (req->hold != NULL ? !req->hold->is_on_writer
                           : req->tx == 0 && !db->is_memory && !req->is_for_writer &&
                                 (req->what == DB_CALL || db->opt.readonly ||
-                                 (req->what == DB_QUERY && is_reading(db, req))))
+                                 (req->what == DB_QUERY && db_inline_reads(db, req->steps->sql, req->steps->bytes))))
         q = &db->read_q;
     uv_mutex_lock(&db->lock);
     if (atomic_load(&db->closing)) {
@@ -288,55 +242,6 @@ void db_tx_abort(struct db *db, uint64_t tx)
     uv_mutex_unlock(&db->lock);
 }
 
-/* ---- here and now ---- */
-
-int db_inline(struct db *db, const char *sql, size_t bytes, const struct db_args *args,
-              struct db_rows **rows, struct err *e)
-{
-    struct db_conn *c = inline_conn(db);
-    struct db_rows *r = &db->inline_rows;
-    struct db_stmt *s;
-    uint64_t from;
-    int rc;
-
-    if (c == NULL)
-        return 0;
-    from = uv_hrtime();
-    inline_budget(c, from);
-    s = db_stmt_take(c, sql, bytes, NULL);
-    if (s == NULL)
-        return 0; /* the thread that gets it will say why */
-    if (s->kind != DB_CHEAP || (s->n_cuts >= INLINE_CUTS && ++s->n_cuts % INLINE_AGAIN != 0)) {
-        db_stmt_give(c, s);
-        return 0;
-    }
-    db_rows_clear(r);
-    rc = db_stmt_bind(c, s, args, e);
-    if (rc == 0)
-        rc = db_stmt_columns(s, r, e);
-    while (rc == 0 && (rc = db_stmt_step(c, s, e)) == 1)
-        rc = db_stmt_row(s, r, e);
-    if (rc == 0) {
-        s->n_cuts = 0;
-        db_stmt_give(c, s);
-        *rows = r;
-        db_stats_time(DB_STATS_INLINE, uv_hrtime() - from, ERR_NONE);
-        return 1;
-    }
-    if (e->code == ERR_LIMIT || e->code == ERR_BUSY) { /* too much for here */
-        int64_t n;
-        s->n_cuts++;
-        db_stmt_give(c, s);
-        db_stats_cut();
-        db_rows_clear(r);
-        db_conn_number(c, "SELECT count(*) FROM sqlite_schema WHERE 0", &n, NULL);
-        return 0;
-    }
-    db_stmt_give(c, s);
-    db_stats_time(DB_STATS_INLINE, uv_hrtime() - from, e->code);
-    return -1;
-}
-
 /* ---- deliver ---- */
 
 void db_unref(struct db *db)
@@ -346,7 +251,6 @@ void db_unref(struct db *db)
     uv_cond_destroy(&db->read_cond);
     uv_cond_destroy(&db->write_cond);
     uv_mutex_destroy(&db->lock);
-    db_rows_deinit(&db->inline_rows);
     mem_free(db->readers);
     mem_free(db->path);
     mem_free(db);
@@ -365,6 +269,8 @@ static void on_closed(uv_handle_t *h)
     db_unref(db);
 }
 
+static void on_turn_closed(uv_handle_t *h) { db_unref(h->data); }
+
 /* All threads are gone, or say so any moment now. */
 static void finish(struct db *db)
 {
@@ -375,6 +281,7 @@ static void finish(struct db *db)
     db_idle_close(db); /* where no writer was there to do it */
     db_conn_close(db->writer);
     db->writer = NULL;
+    uv_close((uv_handle_t *)&db->turn_end, on_turn_closed);
     uv_close((uv_handle_t *)&db->async, on_closed);
 }
 
@@ -427,10 +334,10 @@ static int db_new(struct db **out, uv_loop_t *loop, const char *path, const stru
     if (db->opt.n_readers < 1 || db->opt.n_readers > READERS_MAX)
         db->opt.n_readers = db->opt.n_readers < 1 ? 1 : READERS_MAX;
     db->loop = loop;
-    db->n_refs = 1;
+    db->n_refs = 2; /* the two handles */
     db->path = mem_dup(path);
     db->readers = mem_zero((size_t)db->opt.n_readers, sizeof *db->readers);
-    db_rows_init(&db->inline_rows, INLINE_BYTES);
+    db_inline_init(db);
     if (db->path == NULL || db->readers == NULL) {
         err_set(e, ERR_NOMEM, "no memory for a database");
         goto fail;
@@ -444,6 +351,8 @@ static int db_new(struct db **out, uv_loop_t *loop, const char *path, const stru
     if ((rc = uv_async_init(loop, &db->async, on_async)) != 0)
         goto fail_read;
     db->async.data = db;
+    uv_prepare_init(loop, &db->turn_end); /* cannot fail */
+    db->turn_end.data = db;
     uv_unref((uv_handle_t *)&db->async);
     *out = db;
     return 0;
@@ -511,8 +420,7 @@ void db_close(struct db *db)
     if (db == NULL || db->is_closed)
         return;
     db->is_closed = 1;
-    db_conn_close(db->inline_conn);
-    db->inline_conn = NULL;
+    db_inline_close(db);
     uv_ref((uv_handle_t *)&db->async); /* the loop waits for the threads */
     uv_mutex_lock(&db->lock);
     atomic_store(&db->closing, 1);

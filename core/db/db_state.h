@@ -21,11 +21,17 @@ struct db {
     struct db_opt opt;
     int is_memory;
     int is_open, is_closed; /* L: opened with success; db_close was called */
-    int n_refs;               /* L: 1 for the handle, 1 for each hold */
+    int n_refs;               /* L: 1 for each handle and each hold */
     int n_pending;            /* L: requests whose done has not come; keeps the loop alive */
-    struct db_conn *inline_conn; /* L */
-    struct db_rows inline_rows;  /* L */
-    int is_inline_off;           /* L */
+    /* L: db_inline.c */
+    struct db_conn *inline_conn;
+    struct db_rows inline_rows;
+    int is_inline_off;
+    uv_prepare_t turn_end;
+    int n_turn_reads;           /* in this turn of the loop */
+    int has_snapshot;
+    const void *wal_head;       /* what tells that somebody has committed; NULL: not known */
+    uint64_t wal_head_seen[6];
 
     uv_mutex_t lock;
     uv_cond_t write_cond, read_cond;

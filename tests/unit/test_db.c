@@ -7,6 +7,7 @@
 #include <sqlite3.h>
 
 #include "base/mem.h"
+#include "db/db_state.h"
 #include "db/db_stats.h"
 #include "db_wait.h"
 
@@ -182,6 +183,49 @@ static void test_inline(void)
     close_test(db);
     CHECK_INT(is_inline((db = open_test(":memory:", NULL)), "SELECT 1"), 0);
     CHECK_INT(number(db, "SELECT 42"), 42);
+    close_test(db);
+}
+
+/* The snapshot of a turn: what anybody has committed is seen by the next look-up, within the turn. */
+static void test_snapshot(void)
+{
+    struct db *db = open_test(test_path("snap.db"), NULL);
+    static const char get[] = "SELECT v FROM t WHERE id = 1";
+    struct db_args none = {NULL, NULL, 0};
+    struct db_rows *rows;
+    sqlite3 *other; /* as another process would: a connection db.c knows nothing of */
+    struct err e;
+    char sql[80];
+
+    CHECK_INT(tell(db, "CREATE TABLE t(id INTEGER PRIMARY KEY, v INTEGER) STRICT"), 0);
+    CHECK_INT(tell(db, "INSERT INTO t VALUES(1, 0)"), 0);
+    CHECK_INT(sqlite3_open(test_path("snap.db"), &other), SQLITE_OK);
+    for (int i = 1; i <= 300; i++) { /* all in one turn: the loop does not run */
+        CHECK_INT(db_inline(db, get, sizeof get - 1, &none, &rows, &e), 1);
+        CHECK_INT(rows->cells[0].u.i, i - 1);
+        snprintf(sql, sizeof sql, "UPDATE t SET v = %d", i);
+        CHECK_INT(sqlite3_exec(other, sql, NULL, NULL, NULL), SQLITE_OK);
+        if (i % 50 == 0)
+            CHECK_INT(sqlite3_exec(other, "PRAGMA wal_checkpoint", NULL, NULL, NULL), SQLITE_OK);
+        if (i % 3 == 0) {
+            CHECK_INT(db_inline(db, get, sizeof get - 1, &none, &rows, &e), 1);
+            CHECK_INT(rows->cells[0].u.i, i);
+        }
+    }
+    CHECK_INT(db->has_snapshot, 1);
+    CHECK_INT(sqlite3_exec(other, "ALTER TABLE t ADD COLUMN w INTEGER DEFAULT 9", NULL, NULL, NULL), 0);
+    CHECK_INT(is_inline(db, "SELECT w FROM t WHERE id = 1"), 1);
+    CHECK_INT(is_inline(db, "SELECT w FROM t WHERE id = 1"), 1);
+    CHECK_INT(db->has_snapshot, 1);
+    uv_run(&loop, UV_RUN_NOWAIT);
+    CHECK_INT(db->has_snapshot, 0); /* it does not outlive the turn, so the log can be cut back */
+    CHECK_INT(sqlite3_exec(other, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL), SQLITE_OK);
+    CHECK_INT(is_inline(db, get), 1);
+    CHECK_INT(is_inline(db, get), 1);
+    CHECK_INT(sqlite3_exec(other, "UPDATE t SET v = 777", NULL, NULL, NULL), SQLITE_OK);
+    CHECK_INT(db_inline(db, get, sizeof get - 1, &none, &rows, &e), 1);
+    CHECK_INT(rows->cells[0].u.i, 777);
+    sqlite3_close(other);
     close_test(db);
 }
 
@@ -406,6 +450,7 @@ int main(void)
     test_errors();
     test_names();
     test_inline();
+    test_snapshot();
     test_group();
     test_cancel();
     test_close();
