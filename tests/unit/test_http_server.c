@@ -2,7 +2,9 @@
  * The HTTP room without Lua: a server, a client on the same loop, answers by callbacks; every
  * allocation fails in turn.
  */
+#include <dirent.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "base/log.h"
@@ -11,7 +13,9 @@
 #include "http/http_body.h"
 #include "http/http_date.h"
 #include "http/http_file.h"
+#include "http/http_form.h"
 #include "http/http_reply.h"
+#include "http/http_save.h"
 #include "http/http_server.h"
 
 static struct {
@@ -42,11 +46,97 @@ static void on_all(struct http_req *r, void *arg)
     http_req_done(r);
 }
 
+static char dir[] = "/tmp/test_http_server.XXXXXX", path[64];
+
+/* What works for a request: one at a time here. */
+static struct {
+    struct http_req *r;
+    struct http_save *save;
+    struct http_form *form;
+    struct http_file *file;
+} job;
+
+static void say(struct http_req *r, const char *text)
+{
+    struct err e;
+
+    memset(&job, 0, sizeof job);
+    if (http_reply_start(r, 200, &e) == 0)
+        http_reply_body(r, text, strlen(text), &e);
+    http_req_done(r);
+}
+
+static void on_saved(const struct http_save_end *end, void *arg)
+{
+    say(arg, end->failed ? "not saved" : end->hash);
+}
+
+static void form_over(struct http_req *r, struct http_form *f, int failed)
+{
+    char text[200] = "no form";
+
+    if (!failed)
+        snprintf(text, sizeof text, "%u parts, %.5s, %.8s", f->n_parts, f->parts[0].value.data,
+                 f->parts[1].hash);
+    http_form_free(f);
+    say(r, text);
+}
+
+static void on_form(struct http_form *f, int failed, const struct err *e, void *arg)
+{
+    (void)e;
+    form_over(arg, f, failed);
+}
+
+static void on_file(int failed, const struct err *e, void *arg)
+{
+    (void)e;
+    if (failed) {
+        say(arg, "no file");
+    } else {
+        memset(&job, 0, sizeof job);
+        http_req_done(arg);
+    }
+}
+
+static int is(const struct http_req *r, const char *text)
+{
+    return r->head.path.n == strlen(text) && memcmp(r->head.path.p, text, r->head.path.n) == 0;
+}
+
+static int start_job(struct http_req *r)
+{
+    struct http_form_limits l = { dir, 10000, 10000, 1000, 5 };
+    struct http_file_opt opt = { 0 };
+    struct err e;
+
+    job.r = r;
+    if (is(r, "/save")) {
+        job.save = http_save_start(r, path, 10000, on_saved, r, &e);
+    } else if (is(r, "/form")) {
+        job.form = http_form_start(r, &l, on_form, r, &e);
+        if (job.form != NULL && job.form->is_done)
+            form_over(r, job.form, 0);
+        else if (job.form == NULL)
+            say(r, "no form");
+        return 1;
+    } else if (is(r, "/file")) {
+        job.file = http_file_send(r, path, &opt, on_file, r, &e);
+    } else {
+        return 0;
+    }
+    if (job.save == NULL && job.file == NULL)
+        say(r, "not begun");
+    return 1;
+}
+
 static void on_request(struct http_req *r, void *arg)
 {
     struct err e;
 
     (void)arg;
+    if (start_job(r))
+        return;
     if (r->head.path.n == 7 && memcmp(r->head.path.p, "/stream", 7) == 0) {
         if (http_reply_start(r, 200, &e) == 0 && http_reply_stream(r, &e) == 0 &&
             http_reply_chunk(r, "part", 4, &e) == 0)
@@ -69,6 +159,14 @@ static void on_gone(struct http_req *r, void *arg)
 {
     (void)arg;
     t.gone++;
+    if (job.r == r) {
+        if (job.save != NULL)
+            http_save_cancel(job.save);
+        if (job.file != NULL)
+            http_file_cancel(job.file);
+        http_form_free(job.form);
+        memset(&job, 0, sizeof job);
+    }
     http_req_done(r);
 }
 
@@ -166,6 +264,28 @@ static int talk(const char *text, size_t fail_at)
     "GET /bytes HTTP/1.1\r\nHost: a\r\nRange: bytes=2-3\r\n\r\n"                                   \
     "GET /none HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
+#define JOBS                                                                                       \
+    "PUT /save HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"                                 \
+    "GET /file HTTP/1.1\r\nHost: a\r\n\r\n"                                                          \
+    "POST /form HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n"            \
+    "Content-Length: 133\r\n\r\n"                                                                  \
+    "--b\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\nvalue\r\n"                             \
+    "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"n\"\r\n\r\nhello\r\n--b--\r\n"     \
+    "GET /none HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+/* Files in the folder; removes the one that may stay. */
+static int n_files(void)
+{
+    DIR *d = opendir(dir);
+    int n = 0;
+
+    unlink(path);
+    for (struct dirent *f; (f = readdir(d)) != NULL;)
+        n += f->d_name[0] != '.';
+    closedir(d);
+    return n;
+}
+
 static int count(const char *what)
 {
     int n = 0;
@@ -200,5 +320,18 @@ int main(void)
     CHECK_INT(count("4\r\npart\r\n0\r\n\r\n"), 1);
     for (size_t i = 1; i < 40; i++) /* a failure ends at most the connection, and loses nothing */
         talk(POST, i);
+    CHECK(mkdtemp(dir) != NULL);
+    snprintf(path, sizeof path, "%s/saved", dir);
+    CHECK_INT(talk(JOBS, 0), 0);
+    CHECK_INT(count("2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"), 1);
+    CHECK_INT(count("\r\n\r\nhello"), 1);
+    CHECK_INT(count("2 parts, value, 2cf24dba"), 1);
+    CHECK_INT(count("HTTP/1.1 500"), 1);
+    CHECK_INT(n_files(), 0);
+    for (size_t i = 1; i < 60; i++) {
+        talk(JOBS, i);
+        CHECK_INT(n_files(), 0);
+    }
+    rmdir(dir);
     return check_done();
 }
