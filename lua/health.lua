@@ -19,6 +19,7 @@ local MIB = 1 << 20
 
 local checks, order = {}, {}
 local cached, cached_at = nil, -math.huge
+local cached_failed -- of generation.status(): a refused reload shows at once
 
 --- Adds a component.
 --- @param name string
@@ -98,14 +99,15 @@ local RANK = { healthy = 0, degraded = 1, unhealthy = 2 }
 --- Source: ours
 function health.check()
   local now = process.monotonic()
-  if cached and now - cached_at < FRESH then return cached end
+  local failed = generation.status().failed
+  if cached and now - cached_at < FRESH and failed == cached_failed then return cached end
   local out = { status = "healthy", components = {} }
   for _, name in ipairs(order) do
     local c = one(name)
     out.components[name] = c
     if RANK[c.status] > RANK[out.status] then out.status = c.status end
   end
-  cached, cached_at = out, now
+  cached, cached_at, cached_failed = out, now, failed
   return out
 end
 
