@@ -33,9 +33,9 @@ end
 
 --- A model as it was saved.
 --- Waits (compute pool).
---- @param path string
+--- @param path string  in a folder fs may use
 --- @return model
---- Raises: notfound, io, corrupt, unsupported, nomem, cancelled
+--- Raises: notfound, auth, io, corrupt, unsupported, nomem, cancelled
 --- Source: ours
 function baseline.load(path)
   return setmetatable({ box = raise.check(core.load(path)) }, model)
@@ -75,8 +75,8 @@ end
 
 --- Writes the fitted model to a file, whole or not at all.
 --- Waits (compute pool).
---- @param path string
---- Raises: io, full, nomem, cancelled
+--- @param path string  in a folder fs may use
+--- Raises: auth, io, full, nomem, cancelled
 function model:save(path)
   raise.check(self.box:save(path))
 end

@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "bind/bind.h"
 #include "bind/bind_all.h"
+#include "bind/bind_fs.h"
 #include "bind/bind_numbers.h"
 #include "bind/bind_work.h"
 #include "model/baseline_file.h"
@@ -431,7 +432,7 @@ static int work_save(struct bind_work *w, struct err *e)
 {
     struct op *op = (struct op *)w;
 
-    return baseline_file_save(op->fitted->model, op->path, e);
+    return baseline_file_save(op->fitted->model, bind_fs_roots(), op->path, e);
 }
 
 static int finish_save(lua_State *L, struct bind_work *w)
@@ -469,7 +470,7 @@ static int work_load(struct bind_work *w, struct err *e)
     struct op *op = (struct op *)w;
     struct baseline_model *m = NULL;
 
-    if (baseline_file_load(&m, op->path, e) != 0)
+    if (baseline_file_load(&m, bind_fs_roots(), op->path, e) != 0)
         return -1;
     return keep_model(op, m, e);
 }

@@ -3,12 +3,9 @@
  */
 #include "model/baseline_file.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <zlib.h>
 
@@ -177,70 +174,45 @@ int baseline_file_read(struct baseline_model **out, const void *data, size_t byt
     return rc;
 }
 
-int baseline_file_save(const struct baseline_model *m, const char *path, struct err *e)
+static int check_roots(const struct file_roots *roots, const char *path, struct err *e)
 {
-    struct buf b, name;
-    FILE *f = NULL;
-    const char *beside;
-    int rc = -1;
+    if (roots == NULL)
+        return err_set(e, ERR_AUTH, "%s: no folder is open to scripts", path);
+    return 0;
+}
 
+int baseline_file_save(const struct baseline_model *m, const struct file_roots *roots,
+                       const char *path, struct err *e)
+{
+    struct buf b;
+    int rc;
+
+    if (check_roots(roots, path, e) != 0)
+        return -1;
     buf_init(&b, BASELINE_FILE_MAX);
-    buf_init(&name, 4096);
-    if (baseline_file_write(m, &b, e) != 0 || buf_addf(&name, e, "%s.new", path) != 0 ||
-        (beside = buf_text(&name, e)) == NULL)
-        goto done;
-    f = fopen(beside, "wbe");
-    if (f == NULL) {
-        err_errno(e, errno, "%s", beside);
-        goto done;
-    }
-    if (fwrite(b.data, 1, b.len, f) != b.len || fflush(f) != 0 || fsync(fileno(f)) != 0) {
-        err_errno(e, errno, "%s", beside);
-        fclose(f);
-        remove(beside);
-        goto done;
-    }
-    if (fclose(f) != 0 || rename(beside, path) != 0) {
-        err_errno(e, errno, "%s", path);
-        remove(beside);
-        goto done;
-    }
-    rc = 0;
-done:
-    buf_deinit(&name);
+    rc = baseline_file_write(m, &b, e);
+    if (rc == 0)
+        rc = file_write(roots, path, b.data, b.len, 0, e);
     buf_deinit(&b);
     return rc;
 }
 
-int baseline_file_load(struct baseline_model **out, const char *path, struct err *e)
+int baseline_file_load(struct baseline_model **out, const struct file_roots *roots,
+                       const char *path, struct err *e)
 {
     struct buf b;
-    FILE *f = fopen(path, "rbe");
-    int rc = -1;
+    int rc;
 
     *out = NULL;
-    if (f == NULL)
-        return err_errno(e, errno, "%s", path);
+    if (check_roots(roots, path, e) != 0)
+        return -1;
     buf_init(&b, BASELINE_FILE_MAX);
-    for (;;) {
-        char *room = buf_room(&b, 65536, e);
-        size_t n;
-
-        if (room == NULL)
-            goto done;
-        n = fread(room, 1, 65536, f);
-        b.len += n;
-        if (n < 65536)
-            break;
+    rc = file_read(roots, path, BASELINE_FILE_MAX, &b, e);
+    if (rc == 0) {
+        rc = baseline_file_read(out, b.data, b.len, e);
+        if (rc != 0)
+            err_wrap(e, "%s", path);
     }
-    if (ferror(f))
-        err_errno(e, errno, "%s", path);
-    else if (baseline_file_read(out, b.data, b.len, e) != 0)
-        err_wrap(e, "%s", path);
-    else
-        rc = 0;
-done:
-    fclose(f);
     buf_deinit(&b);
     return rc;
 }

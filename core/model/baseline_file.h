@@ -8,6 +8,7 @@
 #define MODEL_BASELINE_FILE_H
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "model/baseline_model.h"
 
 #define BASELINE_FILE_MAX (160u << 20) /* bytes of one file */
@@ -19,9 +20,14 @@ int baseline_file_write(const struct baseline_model *m, struct buf *b, struct er
 int baseline_file_read(struct baseline_model **out, const void *data, size_t bytes,
                        struct err *e);
 
-/* The same to and from a file: written beside and renamed, so a file is whole or not there.
- * Blocks: not for the loop thread. Errors also: io, notfound, full. */
-int baseline_file_save(const struct baseline_model *m, const char *path, struct err *e);
-int baseline_file_load(struct baseline_model **out, const char *path, struct err *e);
+/*
+ * The same to and from a file below the roots (base/file.h): written beside and renamed, so a file
+ * is whole or not there. roots NULL: every path is refused. Blocks: not for the loop thread.
+ * Errors also: auth, io, notfound, full.
+ */
+int baseline_file_save(const struct baseline_model *m, const struct file_roots *roots,
+                       const char *path, struct err *e);
+int baseline_file_load(struct baseline_model **out, const struct file_roots *roots,
+                       const char *path, struct err *e);
 
 #endif

@@ -94,8 +94,7 @@ task.cancel(t)
 fails("cancelled", "a cancelled forecast", task.wait, t)
 
 -- save, load, predict
-local dir = "/tmp"
-local path = ("%s/plastinka_baseline_%d_%d"):format(dir, math.random(1 << 40), seed)
+local path = "/tmp/plastinka_baseline_" .. require("crypto").token(6)
 local ridge <close> = baseline.new({ method = "ridge", window = 8, horizon = 4, instance_norm = true })
 ridge:fit(data):save(path)
 local back <close> = baseline.load(path)
@@ -106,6 +105,7 @@ for i = 1, 70 do
   end
 end
 check(back:options().method == "ridge" and back:options().horizon == 4, "options of a loaded one")
+require("fs").remove(path)
 fails("notfound", "no such file", baseline.load, path .. ".none")
 fails("shape", "further than fitted", ridge.predict, ridge, data, { horizon = 5 })
 

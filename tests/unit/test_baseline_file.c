@@ -90,23 +90,29 @@ static void test_damage(void)
 static void test_file(void)
 {
     struct baseline_model *m = fitted(BASELINE_RIDGE), *back = NULL;
-    char path[] = "/tmp/test_baseline_XXXXXX";
+    struct file_roots *roots = file_roots_new();
+    char folder[] = "/tmp/test_baseline_XXXXXX", path[64];
     double a[N * H], b[N * H];
     struct err e;
-    int fd = mkstemp(path);
 
-    CHECK(fd >= 0);
-    close(fd);
-    CHECK_INT(baseline_file_save(m, path, &e), 0);
-    CHECK_INT(baseline_file_load(&back, path, &e), 0);
+    CHECK(mkdtemp(folder) != NULL && roots != NULL);
+    CHECK_INT(file_roots_add(roots, folder, 1, &e), 0);
+    snprintf(path, sizeof path, "%s/model", folder);
+    CHECK_INT(baseline_file_save(m, roots, path, &e), 0);
+    CHECK_INT(baseline_file_load(&back, roots, path, &e), 0);
     forecast(m, a);
     forecast(back, b);
     CHECK_INT(memcmp(a, b, sizeof a), 0);
     baseline_model_free(back);
     unlink(path);
-    CHECK_INT(baseline_file_load(&back, path, &e), -1);
+    CHECK_INT(baseline_file_load(&back, roots, path, &e), -1);
     CHECK_STR(err_name(e.code), "notfound");
-    CHECK_INT(baseline_file_save(m, "/nowhere/at/all", &e), -1);
+    CHECK_INT(baseline_file_save(m, roots, "/etc/model", &e), -1);
+    CHECK_STR(err_name(e.code), "auth");
+    CHECK_INT(baseline_file_save(m, NULL, path, &e), -1);
+    CHECK_STR(err_name(e.code), "auth");
+    rmdir(folder);
+    file_roots_free(roots);
     baseline_model_free(m);
 }
 
