@@ -2,7 +2,7 @@
  * db_bench.c - what the database costs in C: a look-up on the loop thread, the same by a reader, writes
  * one after the other and many at once (against the disk's own fsync), rows into a matrix.
  *
- * Prints a table; arguments: a folder on the disk to measure (default: the current one).
+ * Prints a table; arguments: a folder on the disk to measure (default: build).
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -45,9 +45,11 @@ static void tell(struct db *db, const char *sql)
     db_req_deinit(&r);
 }
 
-static void line(const char *what, double n, double seconds)
+/* Gives the rate. */
+static double line(const char *what, double n, double seconds)
 {
     printf("%-44s %10.0f /s %10.2f us each\n", what, n / seconds, seconds / n * 1e6);
+    return n / seconds;
 }
 
 static struct db_args one(struct db_value *v, int64_t i)
@@ -59,7 +61,7 @@ static struct db_args one(struct db_value *v, int64_t i)
 static const char get[] = "SELECT id, name, price, stock FROM item WHERE id = ?";
 static const char put[] = "INSERT INTO log(at, what) VALUES(?, 'something happened')";
 
-static void bench_inline(struct db *db, int n, int n_writes)
+static double bench_inline(struct db *db, int n, int n_writes)
 {
     struct db_rows *rows;
     struct db_value v;
@@ -75,10 +77,10 @@ static void bench_inline(struct db *db, int n, int n_writes)
     }
     if (bad)
         printf("%d look-ups were not answered\n", bad);
-    line(n_writes ? "row by key, inline, a write every 50" : "row by key, inline", n, now() - t);
+    return line(n_writes ? "row by key, inline, a write every 50" : "row by key, inline", n, now() - t);
 }
 
-static void bench_many(struct db *db, const char *what, const char *sql, int n, int at_once,
+static double bench_many(struct db *db, const char *what, const char *sql, int n, int at_once,
                        enum db_what kind)
 {
     struct db_req *r = calloc((size_t)at_once, sizeof *r);
@@ -99,11 +101,11 @@ static void bench_many(struct db *db, const char *what, const char *sql, int n, 
         for (int k = 0; k < at_once; k++)
             db_req_deinit(&r[k]);
     }
-    line(what, n, now() - t);
     free(r);
+    return line(what, n, now() - t);
 }
 
-static void bench_fsync(const char *folder, int n)
+static double bench_fsync(const char *folder, int n)
 {
     char path[600], block[4096] = "x";
     double t;
@@ -112,25 +114,25 @@ static void bench_fsync(const char *folder, int n)
     snprintf(path, sizeof path, "%s/db_bench.sync", folder);
     fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
     if (fd < 0)
-        return;
+        return 0;
     t = now();
     for (int i = 0; i < n; i++)
         if (pwrite(fd, block, sizeof block, (off_t)i * 4096) < 0 || fdatasync(fd) != 0)
             break;
-    line("the disk: write 4 KiB, fdatasync", n, now() - t);
     close(fd);
     unlink(path);
+    return line("the disk: write 4 KiB, fdatasync", n, now() - t);
 }
 
 int main(int argc, char **argv)
 {
-    const char *folder = argc > 1 ? argv[1] : ".";
+    const char *folder = argc > 1 ? argv[1] : "build";
     char path[600];
     struct db_opt opt;
     struct db_matrix m;
     struct db *db;
     struct err e;
-    double t;
+    double t, by_key, by_reader, grouped, syncs;
 
     uv_loop_init(&loop);
     snprintf(path, sizeof path, "%s/db_bench.db", folder);
@@ -145,15 +147,15 @@ int main(int argc, char **argv)
     tell(db, "INSERT INTO item WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE "
              "i < 99999) SELECT i, 'item number ' || i, i * 0.25, i % 100 FROM n");
     bench_inline(db, 20000, 0);
-    bench_inline(db, 500000, 0);
+    by_key = bench_inline(db, 500000, 0);
     bench_inline(db, 100000, 2000);
-    bench_many(db, "row by key, by a reader, one by one", get, 20000, 1, DB_QUERY);
+    by_reader = bench_many(db, "row by key, by a reader, one by one", get, 20000, 1, DB_QUERY);
     bench_many(db, "row by key, by readers, 64 at once", get, 64000, 64, DB_QUERY);
     bench_many(db, "insert, one by one, full sync", put, 2000, 1, DB_QUERY);
     bench_many(db, "insert, 8 at once, full sync", put, 16000, 8, DB_QUERY);
-    bench_many(db, "insert, 64 at once, full sync", put, 64000, 64, DB_QUERY);
+    grouped = bench_many(db, "insert, 64 at once, full sync", put, 64000, 64, DB_QUERY);
     bench_many(db, "insert, 1000 at once, full sync", put, 200000, 1000, DB_QUERY);
-    bench_fsync(folder, 2000);
+    syncs = bench_fsync(folder, 2000);
     t = now();
     db_matrix_init(&m, 0, "SELECT id, price, stock FROM item", 33, &(struct db_args){NULL, NULL, 0}, 1,
                    0, on_done, &e);
@@ -161,6 +163,10 @@ int main(int argc, char **argv)
     wait_for(n_answers + 1);
     line("matrix of 3 columns, a row", (double)m.n_rows, now() - t);
     db_matrix_deinit(&m);
+    printf("@figure\tdb: look-up by key, inline / by a thread, per s\t%.0f\t%.0f\t3\thigher\n", by_key,
+           by_reader);
+    printf("@figure\tdb: durable inserts, 64 wait / fsyncs of the disk, per s\t%.0f\t%.0f\t8\thigher\n",
+           grouped, syncs);
     db_close(db);
     uv_run(&loop, UV_RUN_DEFAULT);
     uv_loop_close(&loop);

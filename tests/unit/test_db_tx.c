@@ -102,7 +102,7 @@ static void test_abort(void)
     int from;
 
     db_opt_init(&opt);
-    opt.tx_idle_ms = 60;
+    opt.tx_idle_ms = 400;
     opt.sync = DB_SYNC_NORMAL;
     db = open_fresh("abort.db", &opt);
     tx = begin(db);

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "db/db_backup.h"
+#include "db/db_cursor.h"
 #include "db/db_matrix.h"
 #include "db_wait.h"
 
@@ -381,6 +382,85 @@ static void test_matrix(void)
     CHECK_INT(mem_live(), live);
 }
 
+/* ---- each of our allocations fails in turn ---- */
+
+static void on_oom_batch(struct db_cursor *cur)
+{
+    (void)cur;
+    n_answers++;
+}
+
+/* 0 when all went well, with allocation n failing. */
+static int oom_round(size_t n, const char *path, const char *copy)
+{
+    static const char sql[] = "SELECT a, b FROM t WHERE a < ?";
+    struct db_value v = {.type = DB_INT, .u.i = 50};
+    struct db_args args = {&v, NULL, 1};
+    struct db_cursor *cur = NULL;
+    struct db_backup *b = NULL;
+    struct db_matrix m;
+    struct db_opt opt;
+    struct db *db;
+    struct err e = {.code = ERR_NONE};
+    int rc;
+
+    db_opt_init(&opt);
+    mem_fail_at(n);
+    if (db_open_wait(&db, &loop, path, &opt, &e) != 0)
+        goto done;
+    rc = db_cursor_new(&cur, db, 0, sql, sizeof sql - 1, &args, &e);
+    if (rc == 0 && db_cursor_next(cur, 20, on_oom_batch, &e) == 0) {
+        wait_for(n_answers + 1);
+        rc = cur->hold.req.status;
+        if (rc != 0)
+            e = cur->hold.req.err;
+    }
+    db_cursor_close(cur);
+    if (rc == 0 && (rc = db_matrix_init(&m, 0, "SELECT a FROM t", 15, &(struct db_args){NULL, NULL, 0},
+                                        1, 0, count_answer, &e)) == 0) {
+        db_submit(db, &m.req);
+        wait_for(n_answers + 1);
+        rc = m.req.status;
+        if (rc != 0)
+            e = m.req.err;
+        db_matrix_deinit(&m);
+    }
+    if (rc == 0 && (rc = db_backup_new(&b, db, copy, &e)) == 0) {
+        CHECK_INT(db_backup_next(b, 1000000, on_backup, &e), 0);
+        wait_for(n_answers + 1);
+        rc = b->hold.req.status;
+        if (rc != 0)
+            e = b->hold.req.err;
+    }
+    db_backup_close(b);
+    close_test(db);
+done:
+    mem_fail_at(0);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    if (e.code != ERR_NONE)
+        CHECK_INT(e.code, ERR_NOMEM);
+    return e.code != ERR_NONE;
+}
+
+static void test_oom(void)
+{
+    struct db *db = open_fresh("oom.db", NULL);
+    char path[256], copy[256];
+    size_t live, n = 1;
+
+    CHECK_INT(tell(db, fill), 0);
+    close_test(db);
+    live = mem_live();
+    snprintf(path, sizeof path, "%s", test_path("oom.db"));
+    snprintf(copy, sizeof copy, "%s", test_path("oom.copy"));
+    while (n < 300 && oom_round(n, path, copy) != 0) {
+        CHECK_INT(mem_live(), live);
+        n++;
+    }
+    CHECK(n > 15 && n < 300);
+    CHECK_INT(mem_live(), live);
+}
+
 int main(void)
 {
     uv_loop_init(&loop);
@@ -390,6 +470,7 @@ int main(void)
     test_cut_log();
     test_killed();
     test_matrix();
+    test_oom();
     CHECK_INT(uv_loop_close(&loop), 0);
     test_folder_remove();
     return check_done();
