@@ -12,6 +12,11 @@ int gbt_cpu_avx512(void)
     return strcmp(kern()->name, "avx512") == 0;
 }
 
+int gbt_cpu_avx2(void)
+{
+    return strcmp(kern()->name, "avx2") == 0 || gbt_cpu_avx512();
+}
+
 int gbt_cpu_avx512_vbmi(void)
 {
 #if defined(__x86_64__)

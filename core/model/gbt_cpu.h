@@ -5,6 +5,7 @@
 #ifndef MODEL_GBT_CPU_H
 #define MODEL_GBT_CPU_H
 
+int gbt_cpu_avx2(void);
 int gbt_cpu_avx512(void);      /* f, bw, dq, vl */
 int gbt_cpu_avx512_vbmi(void); /* and byte permutes */
 

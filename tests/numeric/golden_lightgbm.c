@@ -5,9 +5,11 @@
 #include "base/mem.h"
 #include "check.h"
 #include "golden_table.h"
+#include "model/gbt_flat.h"
 #include "model/gbt_predict.h"
 #include "model/gbt_shap.h"
 #include "model/gbt_text.h"
+#include "tensor/kern.h"
 
 #define SET "lightgbm"
 #define PREDICT_TOLERANCE 1e-12 /* measured: 0 raw, 4e-16 transformed */
@@ -52,6 +54,43 @@ static void check_predictions(const struct gbt_model *m, const struct table *x,
         for (int c = 0; c < k; c++)
             CHECK_NEAR(score[c], w[k + c], PREDICT_TOLERANCE, 1);
     }
+    free(cols);
+}
+
+/* Every kernel of the fast layout gives the bits of the walk, many rows and one. */
+static void check_flat(const struct gbt_model *m, const struct table *x)
+{
+    static const char *const kernels[] = { "ref", "avx2", "avx512", "best" };
+    int *cols = columns(m, x), k = m->n_per_iter, n = x->n_rows, wrong = 0;
+    double *rows = malloc((size_t)n * (size_t)m->n_features * sizeof *rows);
+    double *out = malloc((size_t)n * (size_t)k * sizeof *out), walk[64], one[64];
+    struct gbt_matrix all = { rows, 0, (size_t)n, m->n_features, m->n_features, 1 };
+    struct gbt_flat *flat;
+    struct err e;
+
+    for (int r = 0; r < n; r++)
+        pick_row(rows + (size_t)r * (size_t)m->n_features, m, x, cols, r);
+    CHECK_INT(gbt_flat_new(&flat, m, 0, &e), 0);
+    for (int i = 0; i < 4; i++) {
+        if (kern_use(kernels[i]) != 0)
+            continue; /* not this CPU's */
+        CHECK_INT(gbt_flat_predict(flat, &all, 0, out, NULL, &e), 0);
+        for (int r = 0; r < n; r++) {
+            const double *row = rows + (size_t)r * (size_t)m->n_features;
+
+            gbt_predict_raw(m, row, 0, walk);
+            gbt_flat_row(flat, row, one);
+            wrong += memcmp(walk, out + (size_t)r * (size_t)k, (size_t)k * sizeof *walk) != 0;
+            wrong += memcmp(walk, one, (size_t)k * sizeof *walk) != 0;
+        }
+    }
+    CHECK_INT(wrong, 0);
+    all.n_cols++;
+    CHECK_INT(gbt_flat_predict(flat, &all, 0, out, NULL, &e), -1);
+    CHECK_INT(e.code, ERR_SHAPE);
+    gbt_flat_free(flat);
+    free(rows);
+    free(out);
     free(cols);
 }
 
@@ -181,6 +220,7 @@ static void check_run(const cJSON *run)
     x = table_read(golden_path(path, sizeof path, SET, "data", name), 1);
     want = table_read(golden_path(path, sizeof path, SET, dir, "predictions_test.csv"), 1);
     check_predictions(m, &x, &want);
+    check_flat(m, &x);
     table_free(&want);
     if (exists(golden_path(path, sizeof path, SET, dir, "leaf_index_first100.csv"))) {
         want = table_read(path, 0);
@@ -198,6 +238,7 @@ static void check_run(const cJSON *run)
         snprintf(name, sizeof name, "%s_odd.csv", data);
         x = table_read(golden_path(path, sizeof path, SET, "data", name), 1);
         check_predictions(m, &x, &want);
+        check_flat(m, &x);
         table_free(&x);
         table_free(&want);
     }
