@@ -8,6 +8,7 @@
 static const luaL_Reg MODULES[] = {
     { "core.auth", luaopen_core_auth },
     { "core.baseline", luaopen_core_baseline },
+    { "core.calibrate", luaopen_core_calibrate },
     { "core.control", luaopen_core_control },
     { "core.crypto", luaopen_core_crypto },
     { "core.db", luaopen_core_db },
@@ -27,6 +28,7 @@ static const luaL_Reg MODULES[] = {
     { "core.tide", luaopen_core_tide },
     { "core.text", luaopen_core_text },
     { "core.time", luaopen_core_time },
+    { "core.trees", luaopen_core_trees },
     { NULL, NULL },
 };
 

@@ -27,5 +27,7 @@ int luaopen_core_tensor(lua_State *L);
 int luaopen_core_tide(lua_State *L);
 int luaopen_core_text(lua_State *L);
 int luaopen_core_time(lua_State *L);
+int luaopen_core_trees(lua_State *L);
+int luaopen_core_calibrate(lua_State *L);
 
 #endif
