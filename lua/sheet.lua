@@ -43,9 +43,9 @@ end
 --- Cells arrive as they are: empty is NULL, numbers are INTEGER or REAL, date cells 'YYYY-MM-DD[ hh:mm:ss]',
 --- yes and no TRUE and FALSE, everything else text. Rows without anything to see are left out.
 --- Waits; cancellable.
---- @param opt table { db, file = path, table = name (made if there is none), columns = array of { name,
----   headers = { what files call it, … } (default: the name), required = false } (default: every column of
----   the file, by its header), row_column = "row" (number of the row in the file), file_column =
+--- @param opt table { db, file = path, table = name (made if there is none), schema = "main", columns = array
+---   of { name, headers = { what files call it, … } (default: the name), required = false } (default: every
+---   column of the file, by its header), row_column = "row" (number of the row in the file), file_column =
 ---   (none), file_id = 0, sheet = the one to read when several have data, name = of the file in messages,
 ---   temp_dir = for large workbooks, progress = function(rows, share of the file 0 … 1) }
 --- @return table { rows, cells (not empty), header_row, is_1904 (serial numbers count from 1904: give it

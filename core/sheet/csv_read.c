@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "base/typed.h"
+#include "sheet/sheet_fault.h"
 
 #define RAW_BYTES (64u << 10)
 
@@ -114,7 +115,7 @@ int csv_read_open(struct csv_read **r, const char *path, struct err *e)
     n->win = mem_alloc(n->cap);
     n->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (n->fd < 0) {
-        err_errno(e, errno, "%s", path);
+        sheet_fault_errno(e, errno, path);
         goto fail;
     }
     if (n->raw == NULL || n->win == NULL) {

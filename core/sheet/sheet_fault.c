@@ -3,6 +3,8 @@
  */
 #include "sheet/sheet_fault.h"
 
+#include <errno.h>
+
 enum sheet_fault sheet_fault_of(enum err_code code)
 {
     switch (code) {
@@ -12,6 +14,14 @@ enum sheet_fault sheet_fault_of(enum err_code code)
     case ERR_LIMIT: return SHEET_TOO_LARGE;
     default: return SHEET_SYSTEM;
     }
+}
+
+int sheet_fault_errno(struct err *e, int errnum, const char *path)
+{
+    err_errno(e, errnum, "%s", path);
+    if (errnum == EMFILE || errnum == ENFILE)
+        e->code = ERR_BUSY;
+    return -1;
 }
 
 const char *sheet_fault_name(enum sheet_fault fault)

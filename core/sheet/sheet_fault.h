@@ -27,6 +27,9 @@ enum sheet_fault { SHEET_FAULTS(SHEET_FAULT_ENUM) SHEET_FAULT_COUNT };
 /* The fault that an error code means when it comes out of reading a file. */
 enum sheet_fault sheet_fault_of(enum err_code code);
 
+/* As err_errno, but too many open files are no matter of this file's size. Returns -1. */
+int sheet_fault_errno(struct err *e, int errnum, const char *path);
+
 /* "corrupt_file", …; static. */
 const char *sheet_fault_name(enum sheet_fault fault);
 

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "sheet/sheet_fault.h"
+
 #define HEAD_BYTES 4096
 #define OLE_NAMES_BYTES 4096 /* the first entries of its directory */
 
@@ -113,14 +115,14 @@ int sheet_kind_find(enum sheet_format *format, const char *path, struct err *e)
 
     *format = SHEET_FORMAT_CSV;
     if (fd < 0)
-        return err_errno(e, errno, "%s", path);
+        return sheet_fault_errno(e, errno, path);
     if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
         rc = err_set(e, ERR_IO, "%s is a folder", path);
         goto done;
     }
     n = read_at(fd, head, sizeof head, 0);
     if (n < 0) {
-        rc = err_errno(e, errno, "%s", path);
+        rc = sheet_fault_errno(e, errno, path);
         goto done;
     }
     size_t len = (size_t)n;

@@ -1,17 +1,17 @@
 /*
- * spill.c - see spill.h. All of the file is written before it is mapped: a full disk is an error of
- * write and never a signal.
+ * spill.c - see spill.h.
  */
 #include "sheet/spill.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "sheet/sheet_fault.h"
 
 void spill_init(struct spill *s, const char *dir)
 {
@@ -25,9 +25,10 @@ void spill_init(struct spill *s, const char *dir)
 
 void spill_deinit(struct spill *s)
 {
-    if (s->map != NULL)
-        munmap(s->map, s->len);
-    s->map = NULL;
+    mem_free(s->cache);
+    mem_free(s->blocks);
+    s->cache = NULL;
+    s->blocks = NULL;
     if (s->fd >= 0)
         close(s->fd);
     s->fd = -1;
@@ -49,7 +50,7 @@ static int open_file(struct spill *s, struct err *e)
             unlink(name.data);
         buf_deinit(&name);
     }
-    return s->fd < 0 ? err_errno(e, errno, "temporary file in %s", s->dir) : 0;
+    return s->fd < 0 ? sheet_fault_errno(e, errno, s->dir) : 0;
 }
 
 static int write_tail(struct spill *s, struct err *e)
@@ -90,26 +91,60 @@ int spill_add(struct spill *s, const void *data, size_t bytes, struct err *e)
     return 0;
 }
 
-int spill_seal(struct spill *s, const char **data, struct err *e)
+int spill_seal(struct spill *s, struct err *e)
 {
-    if (s->fd < 0) {
-        *data = s->tail.data;
+    if (s->fd < 0)
         return 0;
-    }
     if (write_tail(s, e) != 0)
         return -1;
-    s->map = mmap(NULL, s->len, PROT_READ, MAP_SHARED, s->fd, 0);
-    if (s->map == MAP_FAILED) {
-        s->map = NULL;
-        return err_errno(e, errno, "temporary file in %s", s->dir);
-    }
     buf_deinit(&s->tail);
-    *data = s->map;
-    return 0;
+    s->cache = mem_alloc(SPILL_BLOCKS * (size_t)SPILL_BLOCK);
+    s->blocks = mem_zero(SPILL_BLOCKS, sizeof *s->blocks);
+    return s->cache == NULL || s->blocks == NULL ? err_set(e, ERR_NOMEM, "out of memory") : 0;
 }
 
-void spill_relax(struct spill *s)
+/* The block in the cache. NULL `io`. */
+static const char *block_of(struct spill *s, uint64_t block, struct err *e)
 {
-    if (s->map != NULL)
-        madvise(s->map, s->len, MADV_DONTNEED);
+    size_t place = block % SPILL_BLOCKS, done = 0;
+    char *to = s->cache + place * SPILL_BLOCK;
+    uint64_t from = block * SPILL_BLOCK;
+    size_t n = s->len - from < SPILL_BLOCK ? (size_t)(s->len - from) : SPILL_BLOCK;
+
+    if (s->blocks[place] == block + 1)
+        return to;
+    s->blocks[place] = 0;
+    while (done < n) {
+        ssize_t got = pread(s->fd, to + done, n - done, (off_t)(from + done));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0) {
+            err_errno(e, got < 0 ? errno : EIO, "temporary file in %s", s->dir);
+            return NULL;
+        }
+        done += (size_t)got;
+    }
+    s->blocks[place] = block + 1;
+    return to;
+}
+
+int spill_read(struct spill *s, uint64_t from, size_t n, char *to, struct err *e)
+{
+    assert(from <= s->len && n <= s->len - from);
+    if (s->fd < 0) {
+        if (n > 0)
+            memcpy(to, s->tail.data + from, n);
+        return 0;
+    }
+    while (n > 0) {
+        const char *block = block_of(s, from / SPILL_BLOCK, e);
+        size_t at = from % SPILL_BLOCK, len = SPILL_BLOCK - at < n ? SPILL_BLOCK - at : n;
+        if (block == NULL)
+            return -1;
+        memcpy(to, block + at, len);
+        from += len;
+        to += len;
+        n -= len;
+    }
+    return 0;
 }

@@ -13,8 +13,6 @@
 #include "sheet/xlsx_format.h"
 #include "sheet/xml_scan.h"
 
-#define RELAX_ROWS 4096
-
 enum cell_type { T_NUMBER, T_SHARED, T_TEXT, T_INLINE, T_BOOL, T_ERROR, T_DATE };
 
 struct xlsx_read {
@@ -27,7 +25,7 @@ struct xlsx_read {
     struct buf text;      /* of this row */
     struct buf scratch;   /* a value that comes in pieces */
     int64_t row;
-    int is_in_data, is_done, n_until_relax;
+    int is_in_data, is_done;
 };
 
 int xlsx_read_open(struct xlsx_read **r, const struct xlsx_book *book,
@@ -145,11 +143,12 @@ static int add_shared(struct xlsx_read *r, struct sheet_cell *c, struct xml_span
         return xml_scan_fail(&r->x, e, "row %lld: shared text %.*s, the workbook has %llu",
                              (long long)r->row, (int)(v.n < 40 ? v.n : 40), v.p,
                              (unsigned long long)r->strings->n);
-    struct xml_span s = xlsx_strings_get(r->strings, (uint64_t)i);
+    size_t n;
+    if (xlsx_strings_get(r->strings, (uint64_t)i, &c->text, &n, &r->text, e) != 0)
+        return -1;
     c->kind = SHEET_TEXT;
-    c->text = s.p;
-    c->n_bytes = (uint32_t)s.n;
-    r->n_cells += s.n > 0;
+    c->n_bytes = (uint32_t)n;
+    r->n_cells += n > 0;
     return 0;
 }
 
@@ -399,10 +398,6 @@ int xlsx_read_row(struct xlsx_read *r, struct sheet_row *row, struct err *e)
 
     if (r->is_done)
         return 0;
-    if (++r->n_until_relax == RELAX_ROWS) {
-        r->n_until_relax = 0;
-        xlsx_strings_relax(r->strings);
-    }
     do {
         rc = next_row_tag(r, e);
         if (rc == 0)

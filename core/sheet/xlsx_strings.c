@@ -10,7 +10,6 @@
 
 #define ITEM_MAX (4u << 20)       /* bytes of one text */
 #define COUNT_MAX (1ull << 28)    /* texts; their ends are 2 GiB of file then */
-#define RELAX_FROM (32ull << 20)  /* smaller tables stay where they are */
 
 void xlsx_strings_init(struct xlsx_strings *s, const char *temp_dir)
 {
@@ -26,12 +25,26 @@ void xlsx_strings_deinit(struct xlsx_strings *s)
     s->n = 0;
 }
 
-void xlsx_strings_relax(struct xlsx_strings *s)
+int xlsx_strings_get(struct xlsx_strings *s, uint64_t i, const char **text, size_t *n_bytes,
+                     struct buf *to, struct err *e)
 {
-    if (s->bytes.len + s->ends.len >= RELAX_FROM) {
-        spill_relax(&s->bytes);
-        spill_relax(&s->ends);
+    uint64_t ends[2] = { 0, 0 };
+    size_t first = i == 0; /* before text 0 nothing has ended */
+
+    if (spill_read(&s->ends, (i - 1 + first) * sizeof *ends, (2 - first) * sizeof *ends,
+                   (char *)(ends + first), e) != 0)
+        return -1;
+    *n_bytes = (size_t)(ends[1] - ends[0]);
+    if (!spill_is_file(&s->bytes)) {
+        *text = *n_bytes > 0 ? spill_data(&s->bytes) + ends[0] : "";
+        return 0;
     }
+    *text = NULL;
+    char *room = buf_room(to, *n_bytes, e);
+    if (room == NULL || spill_read(&s->bytes, ends[0], *n_bytes, room, e) != 0)
+        return -1;
+    to->len += *n_bytes;
+    return 0;
 }
 
 static int hex_of(char c)
@@ -149,14 +162,11 @@ int xlsx_strings_load(struct xlsx_strings *s, struct zip_box *box, const char *p
 {
     struct zip_part *p = NULL;
     struct xml_scan x = { 0 };
-    const char *ends = NULL;
     int rc = -1;
 
     if (zip_part_open(&p, box, part, e) != 0 || xml_scan_init(&x, zip_part_read, p, part, e) != 0 ||
-        read_all(s, &x, e) != 0 || spill_seal(&s->bytes, &s->text, e) != 0 ||
-        spill_seal(&s->ends, &ends, e) != 0)
+        read_all(s, &x, e) != 0 || spill_seal(&s->bytes, e) != 0 || spill_seal(&s->ends, e) != 0)
         goto done;
-    s->end = (const uint64_t *)(const void *)ends;
     rc = 0;
 done:
     xml_scan_deinit(&x);

@@ -16,8 +16,6 @@
 
 struct xlsx_strings {
     struct spill bytes, ends; /* all texts; where each ends, as uint64_t */
-    const char *text;
-    const uint64_t *end;
     uint64_t n;
 };
 
@@ -27,15 +25,12 @@ void xlsx_strings_deinit(struct xlsx_strings *s); /* may run twice */
 /* Reads the part once. -1: what the part or the temporary file said. */
 int xlsx_strings_load(struct xlsx_strings *s, struct zip_box *box, const char *part, struct err *e);
 
-/* Text number `i` (below n). Valid until deinit. */
-static inline struct xml_span xlsx_strings_get(const struct xlsx_strings *s, uint64_t i)
-{
-    uint64_t from = i == 0 ? 0 : s->end[i - 1];
-    return (struct xml_span){ s->text + from, (size_t)(s->end[i] - from) };
-}
-
-/* Now and then while reading: keeps the pages of a large table from piling up. */
-void xlsx_strings_relax(struct xlsx_strings *s);
+/*
+ * Text number `i` (below n). *text points to it until deinit; or it is NULL, and the text (n_bytes)
+ * has been added to `to`. -1 `io`, `limit`, `nomem`.
+ */
+int xlsx_strings_get(struct xlsx_strings *s, uint64_t i, const char **text, size_t *n_bytes,
+                     struct buf *to, struct err *e);
 
 /*
  * After XML_OPEN of an <si> or <is>: adds its text to `to` and reads on to its XML_CLOSE. Texts

@@ -167,6 +167,36 @@ static void other_files(void)
     CHECK_STR(rows(path, NULL), "!system"); /* no such file */
 }
 
+/* OLE files: the name of an entry tells a locked workbook from an old one. */
+static void compound_files(void)
+{
+    static const struct { const char *entry, *message; } KINDS[] = {
+        { "Workbook", "save it as .xlsx" }, { "EncryptedPackage", "password" },
+        { "WordDocument", "Word" },
+    };
+    const char *path = make_path("ole.xls");
+    char file[2048];
+
+    for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++) {
+        memset(file, 0, sizeof file);
+        memcpy(file, "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 8);
+        file[30] = 9; /* sectors of 512 bytes; the directory is in sector 1 */
+        file[48] = 1;
+        for (size_t k = 0; k < strlen(KINDS[i].entry); k++)
+            file[1024 + 128 + 2 * k] = KINDS[i].entry[k];
+        make_file(path, file, sizeof file);
+        struct sheet_trouble t;
+        struct sheet *s;
+        struct err e = { 0 };
+        sheet_trouble_init(&t);
+        CHECK_INT(sheet_open(&s, path, NULL, &t, &e), -1);
+        CHECK_INT(t.fault, SHEET_UNSUPPORTED);
+        CHECK(strstr(e.text, KINDS[i].message) != NULL);
+        sheet_trouble_deinit(&t);
+    }
+    unlink(path);
+}
+
 /* A part of zeros that packs a thousand to one. */
 static void bomb(void)
 {
@@ -223,6 +253,7 @@ int main(void)
     sheets();
     other_files();
     bomb();
+    compound_files();
     formats();
     out_of_memory();
     return check_done();
