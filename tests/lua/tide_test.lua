@@ -1,5 +1,5 @@
 -- TiDE from Lua: csv -> backtest against baselines -> fit -> save -> load -> predict.
-local tensor, tide, baseline = require("tensor"), require("tide"), require("baseline")
+local tensor, tide = require("tensor"), require("tide")
 local backtest, task, fs = require("backtest"), require("task"), require("fs")
 local n = 0
 local function check(cond, what)

@@ -1,7 +1,7 @@
 /*
- * tide_bench.c - speed of training and prediction on two shapes: a record store's month and ETTh1.
+ * tide_rate_bench.c - speed of training and prediction on two shapes: a record store's month and ETTh1.
  *
- *   tide_bench [store|ett] [threads] [seconds]
+ *   tide_rate_bench [store|ett] [threads] [seconds]
  *
  * Prints one JSON line a shape: samples/s of training and of prediction in batches of 512, time of
  * one sample, bytes in use. The same network for PyTorch is tide_bench.py, which also runs this
