@@ -63,8 +63,8 @@ static int fits(const struct tensor *t, const char *name, const ptrdiff_t *want,
     if (ok)
         return 0;
     for (int i = 0; i < n && len < sizeof expected; i++)
-        len += (size_t)snprintf(expected + len, sizeof expected - len, want[i] < 0 ? "%sany" : "%s%td",
-                                i > 0 ? ", " : "", want[i]);
+        len += (size_t)snprintf(expected + len, sizeof expected - len,
+                                want[i] < 0 ? "%sany" : "%s%td", i > 0 ? ", " : "", want[i]);
     return err_set(e, ERR_SHAPE, "%s is %s, expected (%s)", name,
                    tensor_shape_text(t, text, sizeof text), expected);
 }

@@ -51,7 +51,7 @@ void tide_block_deinit(struct tide_block *b);
 void tide_block_pack(struct tide_block *b, const float *params, int i);
 
 /* Rows r0.. of b->y from x, whose rows lie ldx apart. drop is 1 / (1 - p), or 0 without dropout.
- * `split` leaves b->y without the skip part, which goes to `skip` (rows, O): both before dropout. */
+ * With `skip` b->y is left without the skip part, which goes there (rows, O), before dropout. */
 void tide_block_fwd(struct tide_block *b, const float *params, const float *x, ptrdiff_t ldx,
                     size_t r0, int rows, float drop, float *skip);
 

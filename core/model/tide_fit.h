@@ -114,7 +114,7 @@ int tide_fit_score(struct tide_fit *f, const struct tide_windows *w, double *los
 int tide_fit_set_phase(struct tide_fit *f, int phase, struct err *e);
 
 /* The model with the state of its training, into a model file; and back into a fit that was made
- * with the same model configuration, data and options (`shape` or `corrupt` when it does not fit). */
+ * with the same configuration, data and options (`shape` or `corrupt` when it does not fit). */
 int tide_fit_save(const struct tide_fit *f, const char *path, struct err *e);
 int tide_fit_load(struct tide_fit *f, const char *path, struct err *e);
 

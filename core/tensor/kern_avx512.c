@@ -1,5 +1,6 @@
 /*
- * kern_avx512.c - the matrix product for CPUs with AVX-512; all else is kern_loops.h compiled for it.
+ * kern_avx512.c - the matrix product for CPUs with AVX-512; all else is kern_loops.h compiled for
+ * them.
  *
  * The product works on a block of up to 12 rows by one panel (32 columns): 24 sums in registers,
  * one broadcast of A and two loads of B for every 2 FMAs a row. A single row takes four panels at

@@ -12,7 +12,7 @@
 
 struct par;
 
-/* Chunk `chunk` of the work `ctx`. `lane` says which thread runs it, 0..n_threads-1: for scratch. */
+/* Chunk `chunk` of the work `ctx`; `lane` is the thread it runs on, 0..n_threads-1: for scratch. */
 typedef void par_fn(void *ctx, int chunk, int lane);
 
 /* Starts n_threads - 1 threads; the caller of par_run is the last one. 1 to PAR_MAX. */

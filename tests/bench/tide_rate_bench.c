@@ -1,5 +1,6 @@
 /*
- * tide_rate_bench.c - speed of training and prediction on two shapes: a record store's month and ETTh1.
+ * tide_rate_bench.c - speed of training and prediction on two shapes: a record store's months and
+ * ETTh1.
  *
  *   tide_rate_bench [store|ett] [threads] [seconds]
  *

@@ -12,7 +12,8 @@
 
 /* Output: f32 against f64, relative to the largest value. Measured: 6e-6, the same. */
 #define OUT_MAX 1e-5
-/* Gradients: ||g - d|| / ||d|| over all parameters. Measured: 2e-5 at worst, where layer norm divides by little. */
+/* Gradients: ||g - d|| / ||d|| over all parameters. Measured: 2e-5 at worst,
+ * where layer norm divides by little. */
 #define GRAD_MAX 1e-4
 #define STEP 1e-6 /* small, so that few steps cross a kink of relu or the loss */
 #define B_MAX 4
