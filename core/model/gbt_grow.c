@@ -44,7 +44,9 @@ struct gbt_grow {
     struct gbt_cell **slots;  /* histograms, made when first needed */
     int *free_slots, n_free;
     int is_plain;
-    uint32_t *gh, *rows, *left, *right; /* [n_rows + 64] */
+    uint32_t *gh;             /* words by row */
+    uint32_t *rows, *gh_rows; /* rows leaf by leaf, and their words (unless is_plain) */
+    struct gbt_part halves;   /* scratch of the parting */
     uint32_t **bit_blocks;    /* per node */
     double **work;            /* per lane */
     struct gbt_cell **marginal; /* per lane: cells by bin of a bundled feature */
@@ -56,7 +58,7 @@ struct gbt_grow {
     const struct gbt_grow_task *task;
     struct gbt_tree *tree;
     /* the parting under way */
-    const uint32_t *part_rows;
+    const uint32_t *part_rows, *part_gh;
     size_t part_first, part_n;
     size_t *n_left, *left_at;
     struct node_rule *part_rule;
@@ -78,8 +80,11 @@ static int new_arrays(struct gbt_grow *w)
     w->is_plain = s->n_rows <= PLAIN_ROWS;
     w->gh = mem_aligned((w->is_plain ? 64 : n) * sizeof *w->gh);
     w->rows = mem_aligned(n * sizeof *w->rows);
-    w->left = mem_aligned(n_chunks * PART_STEP * sizeof *w->left);
-    w->right = mem_aligned(n_chunks * PART_STEP * sizeof *w->right);
+    w->gh_rows = mem_aligned((w->is_plain ? 64 : n) * sizeof *w->gh_rows);
+    w->halves.left = mem_aligned(n_chunks * PART_STEP * sizeof *w->rows);
+    w->halves.right = mem_aligned(n_chunks * PART_STEP * sizeof *w->rows);
+    w->halves.left_gh = mem_aligned((w->is_plain ? 1 : n_chunks) * PART_STEP * sizeof *w->rows);
+    w->halves.right_gh = mem_aligned((w->is_plain ? 1 : n_chunks) * PART_STEP * sizeof *w->rows);
     w->bit_blocks = mem_zero(l, sizeof *w->bit_blocks);
     w->work = mem_zero((size_t)w->n_lanes, sizeof *w->work);
     w->marginal = mem_zero((size_t)w->n_lanes, sizeof *w->marginal);
@@ -90,7 +95,8 @@ static int new_arrays(struct gbt_grow *w)
     w->n_left = mem_zero(n_chunks, sizeof *w->n_left);
     w->left_at = mem_zero(n_chunks, sizeof *w->left_at);
     if (w->leaves == NULL || w->rules == NULL || w->slots == NULL || w->free_slots == NULL ||
-        w->gh == NULL || w->rows == NULL || w->left == NULL || w->right == NULL ||
+        w->gh == NULL || w->rows == NULL || w->gh_rows == NULL || w->halves.left == NULL ||
+        w->halves.right == NULL || w->halves.left_gh == NULL || w->halves.right_gh == NULL ||
         w->bit_blocks == NULL || w->work == NULL || w->marginal == NULL || w->found == NULL ||
         w->used == NULL || w->node_features == NULL || w->hopeless == NULL || w->n_left == NULL || w->left_at == NULL)
         return -1;
@@ -149,8 +155,11 @@ void gbt_grow_free(struct gbt_grow *w)
     mem_free(w->free_slots);
     mem_free(w->gh);
     mem_free(w->rows);
-    mem_free(w->left);
-    mem_free(w->right);
+    mem_free(w->gh_rows);
+    mem_free(w->halves.left);
+    mem_free(w->halves.right);
+    mem_free(w->halves.left_gh);
+    mem_free(w->halves.right_gh);
     mem_free(w->bit_blocks);
     mem_free(w->work);
     mem_free(w->marginal);
@@ -329,12 +338,13 @@ static int search(struct gbt_grow *w, int a, int b, struct err *e)
     w->b = b;
     pick_node_features(w, 0, (uint64_t)w->n_leaves);
     pick_node_features(w, 1, (uint64_t)w->n_leaves);
-    idx = la->first == 0 && la->n == w->task->n_rows ? w->task->rows : w->rows + la->first;
+    idx = la->node < 0 ? w->task->rows : w->rows + la->first;
     if (w->is_plain)
         gbt_hist_sum_plain(w->hist, w->task->g, w->task->h, w->task->h_const, idx, la->n, w->used,
                            w->set.par);
     else
-        gbt_hist_sum(w->hist, w->gh, idx, la->n, w->used, w->set.par);
+        gbt_hist_sum(w->hist, la->node < 0 ? w->gh : w->gh_rows + la->first, la->node >= 0, idx,
+                     la->n, w->used, w->set.par);
     if (b < 0 && !w->is_plain)
         sum_root(w, la);
     par_run(w->set.par, w->set.store->n_columns, search_column, w);
@@ -350,18 +360,24 @@ static void part_chunk(void *ctx, int chunk, int lane)
     const struct gbt_store *s = w->set.store;
     size_t from = (size_t)chunk * PART_CHUNK, n = w->part_n - from;
     const uint32_t *idx = w->part_rows != NULL ? w->part_rows + from : NULL;
-    uint32_t *left = w->left + (size_t)chunk * PART_STEP;
-    uint32_t *right = w->right + (size_t)chunk * PART_STEP;
+    size_t at = (size_t)chunk * PART_STEP;
+    struct gbt_part out = { w->halves.left + at, w->halves.right + at, NULL, NULL };
+    const uint32_t *gh = NULL;
     int c = w->part_rule->column;
 
     (void)lane;
     n = n < PART_CHUNK ? n : PART_CHUNK;
+    if (!w->is_plain) {
+        out.left_gh = w->halves.left_gh + at;
+        out.right_gh = w->halves.right_gh + at;
+        gh = w->part_gh + from;
+    }
     if (c < s->n_narrow)
         w->n_left[chunk] = gbt_hist_part(s->narrow + (size_t)c * s->n_rows, w->part_rule->code_bits,
-                                         idx, from, n, left, right);
+                                         idx, gh, from, n, &out);
     else
         w->n_left[chunk] = gbt_hist_part_wide(s->wide + (size_t)(c - s->n_narrow) * s->n_rows,
-                                              w->part_rule->code_bits, idx, from, n, left, right);
+                                              w->part_rule->code_bits, idx, gh, from, n, &out);
 }
 
 /* Both halves of a chunk to their places: lefts of all chunks, then rights of all. */
@@ -370,14 +386,18 @@ static void move_chunk(void *ctx, int chunk, int lane)
     struct gbt_grow *w = ctx;
     size_t from = (size_t)chunk * PART_CHUNK, n = w->part_n - from, l = w->n_left[chunk];
     size_t n_chunks = (w->part_n + PART_CHUNK - 1) / PART_CHUNK;
-    size_t all_left = w->left_at[n_chunks];
+    size_t all_left = w->left_at[n_chunks], at = (size_t)chunk * PART_STEP, to_left, to_right;
 
     (void)lane;
     n = n < PART_CHUNK ? n : PART_CHUNK;
-    memcpy(w->rows + w->part_first + w->left_at[chunk], w->left + (size_t)chunk * PART_STEP,
-           l * sizeof *w->rows);
-    memcpy(w->rows + w->part_first + all_left + from - w->left_at[chunk],
-           w->right + (size_t)chunk * PART_STEP, (n - l) * sizeof *w->rows);
+    to_left = w->part_first + w->left_at[chunk];
+    to_right = w->part_first + all_left + from - w->left_at[chunk];
+    memcpy(w->rows + to_left, w->halves.left + at, l * sizeof *w->rows);
+    memcpy(w->rows + to_right, w->halves.right + at, (n - l) * sizeof *w->rows);
+    if (w->is_plain)
+        return;
+    memcpy(w->gh_rows + to_left, w->halves.left_gh + at, l * sizeof *w->rows);
+    memcpy(w->gh_rows + to_right, w->halves.right_gh + at, (n - l) * sizeof *w->rows);
 }
 
 /* Parts the rows of a leaf; returns how many went left. */
@@ -386,8 +406,16 @@ static size_t part(struct gbt_grow *w, const struct leaf *l, struct node_rule *r
     int n_chunks = (int)((l->n + PART_CHUNK - 1) / PART_CHUNK);
 
     w->part_rows = w->rows + l->first;
-    if (l->node < 0) /* the root: rows in the bag, or all of them */
+    w->part_gh = w->is_plain ? NULL : w->gh_rows + l->first;
+    if (l->node < 0) { /* the root: rows in the bag, or all of them */
         w->part_rows = w->task->rows;
+        if (w->task->rows == NULL) {
+            w->part_gh = w->gh;
+        } else if (!w->is_plain) { /* words by row: into the order of the bag */
+            for (size_t i = 0; i < l->n; i++)
+                w->gh_rows[i] = w->gh[w->task->rows[i]];
+        }
+    }
     w->part_first = l->first;
     w->part_n = l->n;
     w->part_rule = rule;

@@ -32,7 +32,7 @@ struct gbt_hist {
     const uint32_t *gh, *idx;
     const float *g, *hess; /* plain */
     double h_const;
-    int is_plain;
+    int is_plain, in_order;
     size_t n, chunk;
     char groups[(1 << 20) / 8]; /* per 8 narrow columns: is one used? */
     const char *used;
@@ -149,42 +149,44 @@ static uint64_t load8(const uint8_t *p)
     return v;
 }
 
-/* Two rows at a time would not help: the additions are bound by stores. */
+/* The loop for rows that stand anywhere (`idx`), or in order; `gh_at` likewise. */
+#define SUM_LOOP(ROW, WORD, FETCH)                                                                \
+    for (size_t i = from; i < to; i++) {                                                          \
+        const uint8_t *row;                                                                       \
+        int64_t word;                                                                             \
+                                                                                                  \
+        FETCH;                                                                                    \
+        row = rows + (size_t)(ROW)*bytes;                                                         \
+        word = word_of(WORD);                                                                     \
+        if (bytes == 16) {                                                                        \
+            uint64_t a = load8(row), b = load8(row + 8);                                          \
+                                                                                                  \
+            ADD8(hist, a, word);                                                                  \
+            ADD8(hist + 2048, b, word);                                                           \
+            continue;                                                                             \
+        }                                                                                         \
+        for (size_t k = 0; k < bytes; k += 8) {                                                   \
+            uint64_t codes = load8(row + k);                                                      \
+                                                                                                  \
+            if (h->groups[k / 8])                                                                 \
+                ADD8(hist + k * GBT_CODES, codes, word);                                          \
+        }                                                                                         \
+    }
+
+/* Additions are bound by stores, rows that stand anywhere by memory: they are fetched ahead. */
 static void sum_narrow(const struct gbt_hist *h, int64_t *restrict hist, size_t from, size_t to)
 {
     const struct gbt_store *s = h->s;
     const uint8_t *restrict rows = s->rows;
     const uint32_t *restrict gh = h->gh, *restrict idx = h->idx;
-    size_t bytes = s->row_bytes;
+    size_t bytes = s->row_bytes, last = h->n - 1;
 
-    for (size_t i = from; i < to; i++) {
-        size_t r = i;
-        int64_t word;
-        const uint8_t *row;
-
-        if (idx != NULL) {
-            size_t ahead = idx[i + AHEAD < h->n ? i + AHEAD : i];
-
-            __builtin_prefetch(rows + ahead * bytes);
-            __builtin_prefetch(gh + ahead);
-            r = idx[i];
-        }
-        row = rows + r * bytes;
-        word = word_of(gh[r]);
-        if (bytes == 16) {
-            uint64_t a = load8(row), b = load8(row + 8);
-
-            ADD8(hist, a, word);
-            ADD8(hist + 2048, b, word);
-            continue;
-        }
-        for (size_t k = 0; k < bytes; k += 8) {
-            uint64_t codes = load8(row + k);
-
-            if (h->groups[k / 8])
-                ADD8(hist + k * GBT_CODES, codes, word);
-        }
-    }
+    if (idx == NULL)
+        SUM_LOOP(i, gh[i], (void)last)
+    else if (h->in_order)
+        SUM_LOOP(idx[i], gh[i], __builtin_prefetch(rows + idx[i + AHEAD < last ? i + AHEAD : last] * bytes))
+    else
+        SUM_LOOP(idx[i], gh[idx[i]], __builtin_prefetch(rows + idx[i + AHEAD < last ? i + AHEAD : last] * bytes))
 }
 
 static void sum_wide(const struct gbt_hist *h, struct lane *l, size_t from, size_t to)
@@ -200,7 +202,7 @@ static void sum_wide(const struct gbt_hist *h, struct lane *l, size_t from, size
         for (size_t i = from; i < to; i++) {
             size_t r = h->idx != NULL ? h->idx[i] : i;
 
-            hist[codes[r]] += word_of(h->gh[r]);
+            hist[codes[r]] += word_of(h->gh[h->in_order ? i : r]);
         }
     }
 }
@@ -224,10 +226,11 @@ static void sum_chunk(void *ctx, int chunk, int lane)
     sum_wide(h, l, from, to);
 }
 
-void gbt_hist_sum(struct gbt_hist *h, const uint32_t *gh, const uint32_t *idx, size_t n,
-                  const char *used, struct par *par)
+void gbt_hist_sum(struct gbt_hist *h, const uint32_t *gh, int in_order, const uint32_t *idx,
+                  size_t n, const char *used, struct par *par)
 {
     h->gh = gh;
+    h->in_order = in_order;
     h->idx = idx;
     h->n = n;
     h->used = used;
@@ -298,37 +301,37 @@ void gbt_hist_take(const struct gbt_hist *h, int c, struct gbt_cell *out)
     }
 }
 
+/* One row to its side: both are written, one is kept. */
+#define PART_LOOP                                                                                 \
+    for (size_t i = 0; i < n; i++) {                                                              \
+        uint32_t r = idx != NULL ? idx[i] : (uint32_t)(first + i), code = column[r];              \
+        uint32_t go_left = bits[code >> 5] >> (code & 31) & 1;                                    \
+                                                                                                  \
+        out->left[n_left] = r;                                                                    \
+        out->right[n_right] = r;                                                                  \
+        if (gh != NULL) {                                                                         \
+            out->left_gh[n_left] = gh[i];                                                         \
+            out->right_gh[n_right] = gh[i];                                                       \
+        }                                                                                         \
+        n_left += go_left;                                                                        \
+        n_right += 1 - go_left;                                                                   \
+    }
+
 static size_t part_ref(const uint8_t *column, const uint32_t bits[8], const uint32_t *idx,
-                       size_t first, size_t n, uint32_t *left, uint32_t *right)
+                       const uint32_t *gh, size_t first, size_t n, const struct gbt_part *out)
 {
     size_t n_left = 0, n_right = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        uint32_t r = idx != NULL ? idx[i] : (uint32_t)(first + i), code = column[r];
-        uint32_t go_left = bits[code >> 5] >> (code & 31) & 1;
-
-        left[n_left] = r; /* one of the two is overwritten by the next row */
-        right[n_right] = r;
-        n_left += go_left;
-        n_right += 1 - go_left;
-    }
+    PART_LOOP
     return n_left;
 }
 
 size_t gbt_hist_part_wide(const uint16_t *column, const uint32_t *bits, const uint32_t *idx,
-                          size_t first, size_t n, uint32_t *left, uint32_t *right)
+                          const uint32_t *gh, size_t first, size_t n, const struct gbt_part *out)
 {
     size_t n_left = 0, n_right = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        uint32_t r = idx != NULL ? idx[i] : (uint32_t)(first + i), code = column[r];
-        uint32_t go_left = bits[code >> 5] >> (code & 31) & 1;
-
-        left[n_left] = r;
-        right[n_right] = r;
-        n_left += go_left;
-        n_right += 1 - go_left;
-    }
+    PART_LOOP
     return n_left;
 }
 
@@ -336,17 +339,18 @@ size_t gbt_hist_part_wide(const uint16_t *column, const uint32_t *bits, const ui
 #include <immintrin.h>
 
 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,popcnt"))) static size_t
-part_avx512(const uint8_t *column, const uint32_t bits[8], const uint32_t *idx, size_t first,
-            size_t n, uint32_t *left, uint32_t *right)
+part_avx512(const uint8_t *column, const uint32_t bits[8], const uint32_t *idx,
+            const uint32_t *gh, size_t first, size_t n, const struct gbt_part *out)
 {
     const __m512i table = _mm512_castsi256_si512(_mm256_loadu_si256((const void *)bits));
     const __m512i low8 = _mm512_set1_epi32(255), low5 = _mm512_set1_epi32(31);
     const __m512i steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     size_t i = 0, n_left = 0, n_right = 0;
+    struct gbt_part rest;
 
     for (; i + 16 <= n; i += 16) {
         __m512i r, code, word;
-        __mmask16 go;
+        __mmask16 go, stay;
 
         if (idx != NULL) {
             r = _mm512_loadu_si512(idx + i);
@@ -358,23 +362,34 @@ part_avx512(const uint8_t *column, const uint32_t bits[8], const uint32_t *idx, 
         word = _mm512_permutexvar_epi32(_mm512_srli_epi32(code, 5), table);
         word = _mm512_srlv_epi32(word, _mm512_and_si512(code, low5));
         go = _mm512_test_epi32_mask(word, _mm512_set1_epi32(1));
-        _mm512_storeu_si512(left + n_left, _mm512_maskz_compress_epi32(go, r));
-        _mm512_storeu_si512(right + n_right,
-                            _mm512_maskz_compress_epi32((__mmask16)~go, r));
+        stay = (__mmask16)~go;
+        _mm512_storeu_si512(out->left + n_left, _mm512_maskz_compress_epi32(go, r));
+        _mm512_storeu_si512(out->right + n_right, _mm512_maskz_compress_epi32(stay, r));
+        if (gh != NULL) {
+            __m512i w = _mm512_loadu_si512(gh + i);
+
+            _mm512_storeu_si512(out->left_gh + n_left, _mm512_maskz_compress_epi32(go, w));
+            _mm512_storeu_si512(out->right_gh + n_right, _mm512_maskz_compress_epi32(stay, w));
+        }
         n_left += (size_t)__builtin_popcount(go);
         n_right += 16 - (size_t)__builtin_popcount(go);
     }
-    return n_left + part_ref(column, bits, idx != NULL ? idx + i : NULL, first + i, n - i,
-                             left + n_left, right + n_right);
+    rest = (struct gbt_part){ out->left + n_left, out->right + n_right, NULL, NULL };
+    if (gh != NULL) {
+        rest.left_gh = out->left_gh + n_left;
+        rest.right_gh = out->right_gh + n_right;
+    }
+    return n_left + part_ref(column, bits, idx != NULL ? idx + i : NULL, gh != NULL ? gh + i : NULL,
+                             first + i, n - i, &rest);
 }
 #endif
 
 size_t gbt_hist_part(const uint8_t *column, const uint32_t bits[8], const uint32_t *idx,
-                     size_t first, size_t n, uint32_t *left, uint32_t *right)
+                     const uint32_t *gh, size_t first, size_t n, const struct gbt_part *out)
 {
 #if defined(__x86_64__)
     if (gbt_cpu_avx512())
-        return part_avx512(column, bits, idx, first, n, left, right);
+        return part_avx512(column, bits, idx, gh, first, n, out);
 #endif
-    return part_ref(column, bits, idx, first, n, left, right);
+    return part_ref(column, bits, idx, gh, first, n, out);
 }

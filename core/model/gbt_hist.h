@@ -21,9 +21,10 @@ struct gbt_hist;
 int gbt_hist_new(struct gbt_hist **out, const struct gbt_store *s, int n_lanes, struct err *e);
 void gbt_hist_free(struct gbt_hist *h); /* NULL is fine */
 
-/* Sums gh over rows idx[0..n) (NULL: rows 0..n), columns with used[c] != 0 at least. */
-void gbt_hist_sum(struct gbt_hist *h, const uint32_t *gh, const uint32_t *idx, size_t n,
-                  const char *used, struct par *par);
+/* Sums over rows idx[0..n) (NULL: rows 0..n), columns with used[c] != 0 at least. gh holds the word
+ * of each row, or with `in_order` those of idx[0], idx[1], … */
+void gbt_hist_sum(struct gbt_hist *h, const uint32_t *gh, int in_order, const uint32_t *idx,
+                  size_t n, const char *used, struct par *par);
 
 /* The same in double from the gradients themselves; h NULL: every hessian is h_const. */
 void gbt_hist_sum_plain(struct gbt_hist *h, const float *g, const float *hess, double h_const,
@@ -32,14 +33,22 @@ void gbt_hist_sum_plain(struct gbt_hist *h, const float *g, const float *hess, d
 /* Cells of column c of the last sum, into out[n_codes]. Columns may be taken in parallel. */
 void gbt_hist_take(const struct gbt_hist *h, int c, struct gbt_cell *out);
 
+/* Where parted rows go, and their words with them. */
+struct gbt_part {
+    uint32_t *left, *right;
+    uint32_t *left_gh, *right_gh;
+};
+
 /*
- * Parts rows in order: bit `code` of `bits` set goes to `left`, else to `right`. idx NULL stands
- * for rows first .. first + n. Returns how many went left. Outputs may not overlap idx.
+ * Parts rows in order: bit `code` of `bits` set goes to `left`, else to `right`. idx NULL stands for
+ * rows first .. first + n. gh: words in the order of idx, NULL when there are none to carry along.
+ * Returns how many went left; up to 16 places past what counts are written. Outputs may not overlap
+ * inputs.
  */
 size_t gbt_hist_part(const uint8_t *column, const uint32_t bits[8], const uint32_t *idx,
-                     size_t first, size_t n, uint32_t *left, uint32_t *right);
+                     const uint32_t *gh, size_t first, size_t n, const struct gbt_part *out);
 size_t gbt_hist_part_wide(const uint16_t *column, const uint32_t *bits, const uint32_t *idx,
-                          size_t first, size_t n, uint32_t *left, uint32_t *right);
+                          const uint32_t *gh, size_t first, size_t n, const struct gbt_part *out);
 
 /* The packed form of a row's gradient. */
 static inline uint32_t gbt_hist_pack(int g, int h)

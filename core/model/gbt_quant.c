@@ -82,9 +82,41 @@ static inline __attribute__((always_inline)) void round_all(const struct quant *
 }
 
 #if defined(__x86_64__)
+#include <immintrin.h>
+
 #define WIDE __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")))
+/* One hessian for all: what nearly every large training has. The steps of round_all, 16 at once. */
+WIDE static size_t round_const(const struct quant *q, size_t from, size_t to)
+{
+    const __m512i steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512 mul = _mm512_set1_ps(q->g_mul), unit = _mm512_set1_ps(0x1p-23f);
+    const __m512 top = _mm512_set1_ps(GBT_QUANT_MAX);
+    size_t r = from;
+
+    for (; r + 16 <= to; r += 16) {
+        __m512i x = _mm512_add_epi32(_mm512_set1_epi32((int)r), steps);
+        __m512 v;
+
+        x = _mm512_mullo_epi32(_mm512_xor_si512(x, _mm512_set1_epi32((int)q->coin)),
+                               _mm512_set1_epi32((int)0x9e3779b1u));
+        x = _mm512_xor_si512(x, _mm512_srli_epi32(x, 15));
+        x = _mm512_mullo_epi32(x, _mm512_set1_epi32((int)0x85ebca77u));
+        x = _mm512_xor_si512(x, _mm512_srli_epi32(x, 13));
+        x = _mm512_mullo_epi32(x, _mm512_set1_epi32((int)0xc2b2ae3du));
+        x = _mm512_xor_si512(x, _mm512_srli_epi32(x, 16));
+        v = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32(x, 9)), unit);
+        v = _mm512_add_ps(_mm512_mul_ps(_mm512_loadu_ps(q->g + r), mul), v);
+        v = _mm512_min_ps(_mm512_roundscale_ps(v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC), top);
+        x = _mm512_and_si512(_mm512_cvtps_epi32(v), _mm512_set1_epi32(65535));
+        _mm512_storeu_si512(q->gh + r, _mm512_or_si512(x, _mm512_set1_epi32(1 << 16)));
+    }
+    return r;
+}
+
 WIDE static void round_avx512(const struct quant *q, size_t from, size_t to)
 {
+    if (q->h == NULL)
+        from = round_const(q, from, to);
     round_all(q, from, to);
 }
 

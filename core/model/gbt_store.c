@@ -13,6 +13,7 @@
 #include "tensor/rng.h"
 
 #define BLOCK 2048 /* rows turned into bins at a time */
+#define GROUP 32   /* features sampled at a time */
 
 struct making {
     struct gbt_store *s;
@@ -20,6 +21,8 @@ struct making {
     const struct gbt_param *p;
     const char *is_cat;
     size_t n_sample;
+    double *sample;             /* (GROUP, n_sample) of the features from first_feature on */
+    int first_feature;
     struct err *errors;         /* per feature */
     uint16_t **bins_out;        /* per feature, where bins of all rows go; NULL: not wanted */
     uint8_t **bytes_out;
@@ -39,24 +42,41 @@ static size_t sample_row(const struct making *m, size_t i)
     return b > a ? a + rng_bits((uint64_t)seed, 11, i) % (b - a) : a;
 }
 
-static void make_feature(void *ctx, int f, int lane)
+/* A block of the sample, all features of the group: rows are visited once. */
+static void sample_block(void *ctx, int block, int lane)
 {
     struct making *m = ctx;
-    double *sample = mem_alloc((m->n_sample + 1) * 2 * sizeof *sample);
+    size_t i = (size_t)block * BLOCK, end = i + BLOCK;
+    int n = m->s->n_features - m->first_feature;
 
     (void)lane;
-    if (sample == NULL) {
+    n = n < GROUP ? n : GROUP;
+    end = end < m->n_sample ? end : m->n_sample;
+    for (; i < end; i++) {
+        size_t row = sample_row(m, i);
+
+        for (int k = 0; k < n; k++) {
+            double x = gbt_matrix_at(m->x, row, m->first_feature + k);
+
+            /* infinite ones are refused later, with their row */
+            m->sample[(size_t)k * m->n_sample + i] = isinf(x) ? 0 : x;
+        }
+    }
+}
+
+static void make_feature(void *ctx, int k, int lane)
+{
+    struct making *m = ctx;
+    int f = m->first_feature + k;
+    double *spare = mem_alloc((m->n_sample + 1) * sizeof *spare);
+
+    (void)lane;
+    if (spare == NULL)
         err_set(&m->errors[f], ERR_NOMEM, "no memory for a sample of %zu rows", m->n_sample);
-        return;
-    }
-    for (size_t i = 0; i < m->n_sample; i++) {
-        sample[i] = gbt_matrix_at(m->x, sample_row(m, i), f);
-        if (isinf(sample[i]))
-            sample[i] = 0; /* refused later, with its row */
-    }
-    gbt_bin_make(&m->s->bins[f], sample, sample + m->n_sample, m->n_sample, m->is_cat[f], m->p,
-                 &m->errors[f]);
-    mem_free(sample);
+    else
+        gbt_bin_make(&m->s->bins[f], m->sample + (size_t)k * m->n_sample, spare, m->n_sample,
+                     m->is_cat[f], m->p, &m->errors[f]);
+    mem_free(spare);
 }
 
 static void note_bad(struct making *m, size_t row)
@@ -118,7 +138,17 @@ static int make_bins(struct making *m, struct par *par, struct err *e)
         is_cat[m->p->categorical[i]] = 1;
     }
     m->is_cat = is_cat;
-    par_run(par, n, make_feature, m);
+    m->sample = mem_alloc((size_t)(n < GROUP ? n : GROUP) * m->n_sample * sizeof *m->sample);
+    if (m->sample == NULL) {
+        err_set(e, ERR_NOMEM, "no memory for a sample of %zu rows", m->n_sample);
+        goto done;
+    }
+    for (m->first_feature = 0; m->first_feature < n; m->first_feature += GROUP) {
+        int left = n - m->first_feature;
+
+        par_run(par, (int)((m->n_sample + BLOCK - 1) / BLOCK), sample_block, m);
+        par_run(par, left < GROUP ? left : GROUP, make_feature, m);
+    }
     for (int f = 0; f < n; f++)
         if (m->errors[f].code != ERR_NONE) {
             *e = m->errors[f];
@@ -127,6 +157,8 @@ static int make_bins(struct making *m, struct par *par, struct err *e)
     rc = 0;
 done:
     m->is_cat = NULL;
+    mem_free(m->sample);
+    m->sample = NULL;
     mem_free(is_cat);
     mem_free(m->errors);
     m->errors = NULL;
