@@ -15,8 +15,8 @@
 #define AHEAD 16         /* rows fetched before they are needed */
 
 struct lane {
-    int64_t *narrow;       /* (n_narrow rounded up to 8, GBT_CODES) */
-    int64_t *wide;         /* cells of the wide columns */
+    uint64_t *narrow;      /* (n_narrow rounded up to 8, GBT_CODES) */
+    uint64_t *wide;        /* cells of the wide columns */
     struct gbt_cell *sums; /* n_cells, when has_sums */
     size_t n_rows;         /* in the words, not yet in sums */
     unsigned stamp;        /* of the sum it belongs to */
@@ -83,21 +83,22 @@ void gbt_hist_free(struct gbt_hist *h)
     mem_free(h);
 }
 
-static int64_t word_of(uint32_t gh)
+/* h above g; a negative g borrows from h, add_word gives it back. */
+static uint64_t word_of(uint32_t gh)
 {
-    return (int64_t)((uint64_t)(gh >> 16) << 32) + (int16_t)(uint16_t)gh;
+    return ((uint64_t)(gh >> 16) << 32) + (uint64_t)(int64_t)(int16_t)(uint16_t)gh;
 }
 
-static void add_word(struct gbt_cell *c, int64_t word)
+static void add_word(struct gbt_cell *c, uint64_t word)
 {
-    int32_t g = (int32_t)(uint32_t)(uint64_t)word;
+    int32_t g = (int32_t)(uint32_t)word;
 
     c->g += g;
-    c->h += (double)((uint64_t)(word - g) >> 32);
+    c->h += (double)((word - (uint64_t)(int64_t)g) >> 32);
 }
 
 /* The words of column c. */
-static const int64_t *words_of(const struct gbt_hist *h, const struct lane *l, int c)
+static const uint64_t *words_of(const struct gbt_hist *h, const struct lane *l, int c)
 {
     const struct gbt_store *s = h->s;
 
@@ -121,7 +122,7 @@ static void lane_flush(const struct gbt_hist *h, struct lane *l)
         memset(l->sums, 0, (size_t)s->n_cells * sizeof *l->sums);
     l->has_sums = 1;
     for (int c = 0; c < s->n_columns; c++) {
-        const int64_t *w = words_of(h, l, c);
+        const uint64_t *w = words_of(h, l, c);
 
         for (int i = 0; i < s->columns[c].n_codes; i++)
             add_word(&l->sums[s->columns[c].first_cell + i], w[i]);
@@ -153,7 +154,7 @@ static uint64_t load8(const uint8_t *p)
 #define SUM_LOOP(ROW, WORD, FETCH)                                                                \
     for (size_t i = from; i < to; i++) {                                                          \
         const uint8_t *row;                                                                       \
-        int64_t word;                                                                             \
+        uint64_t word;                                                                            \
                                                                                                   \
         FETCH;                                                                                    \
         row = rows + (size_t)(ROW)*bytes;                                                         \
@@ -174,7 +175,7 @@ static uint64_t load8(const uint8_t *p)
     }
 
 /* Additions are bound by stores, rows that stand anywhere by memory: they are fetched ahead. */
-static void sum_narrow(const struct gbt_hist *h, int64_t *restrict hist, size_t from, size_t to)
+static void sum_narrow(const struct gbt_hist *h, uint64_t *restrict hist, size_t from, size_t to)
 {
     const struct gbt_store *s = h->s;
     const uint8_t *restrict rows = s->rows;
@@ -195,7 +196,7 @@ static void sum_wide(const struct gbt_hist *h, struct lane *l, size_t from, size
 
     for (int c = s->n_narrow; c < s->n_columns; c++) {
         const uint16_t *codes = s->wide + (size_t)(c - s->n_narrow) * s->n_rows;
-        int64_t *hist = l->wide + s->columns[c].first_cell - s->columns[s->n_narrow].first_cell;
+        uint64_t *hist = l->wide + s->columns[c].first_cell - s->columns[s->n_narrow].first_cell;
 
         if (!h->used[c])
             continue;
@@ -288,7 +289,7 @@ void gbt_hist_take(const struct gbt_hist *h, int c, struct gbt_cell *out)
     memset(out, 0, (size_t)col->n_codes * sizeof *out);
     for (int i = 0; i < h->n_lanes; i++) {
         const struct lane *l = &h->lanes[i];
-        const int64_t *w = words_of(h, l, c);
+        const uint64_t *w = words_of(h, l, c);
 
         if (l->stamp != h->stamp)
             continue;

@@ -377,7 +377,7 @@ static void one_score(const struct pass *q, size_t from, size_t to)
 {
     const struct gbt_objective *o = q->o;
 
-    if (o->p->goal == GBT_REGRESSION && o->weight == NULL) {
+    if (o->p->goal == GBT_REGRESSION && o->h_const == 1) {
 #if defined(__x86_64__)
         if (gbt_cpu_avx512()) {
             difference_avx512(q->score + from, o->label + from, q->g + from, to - from);
