@@ -7,7 +7,7 @@ local config = require("web_config")
 local fail = require("fail")
 local json = require("core.json")
 local log = require("log")
-local META = require("reply").META
+local MARK = require("reply").MARK
 
 local answer = {}
 
@@ -203,19 +203,22 @@ function send.events(r, p, base, more)
   }), more))
 end
 
+--- The constant headers of answers: those that need a key, and others.
+answer.PRIVATE, answer.STATIC = PRIVATE, STATIC
+
 --- Answers with what a handler returned.
 --- @param r core.request
 --- @param value any  reply, or a value that becomes JSON; nil: 204
 --- @param status integer?  200
 --- @param headers table?
---- @param is_private boolean?  no cache may keep it
+--- @param base table  answer.PRIVATE or answer.STATIC
 --- @param more table?  further headers, of the framework
 --- Raises: invalid, nan, limit (a value that is no JSON)
 --- Source: ours
-function answer.value(r, value, status, headers, is_private, more)
-  local base = is_private and PRIVATE or STATIC
-  if type(value) == "table" and getmetatable(value) == META then
-    return send[value.kind](r, value, base, more)
+function answer.value(r, value, status, headers, base, more)
+  if type(value) == "table" then
+    local kind = value[MARK]
+    if kind then return send[kind](r, value, base, more) end
   end
   if value == nil and not status then
     return must(r, r:reply(204, head(r, base, headers, more)))

@@ -3,13 +3,13 @@
 
 local reply = {}
 
---- The metatable of all replies, for lua/answer.lua.
-reply.META = { __name = "reply" }
-local META = reply.META
+--- What marks a reply, for lua/answer.lua: t[reply.MARK] is its kind.
+reply.MARK = {}
+local MARK = reply.MARK
 
 local function make(kind, t)
-  t.kind = kind
-  return setmetatable(t, META)
+  t[MARK] = kind
+  return t
 end
 
 local function check_status(status, default)

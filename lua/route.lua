@@ -90,22 +90,35 @@ local function make_steps(rec, cx)
   end
 end
 
+local MARK = require("reply").MARK
+
+-- One protected call for everything; what it costs beyond the handler is a few table reads.
 local function make_chain(rec, cx)
-  local steps, label, is_private = make_steps(rec, cx), rec.name, rec.role ~= false
+  local steps, label = make_steps(rec, cx), rec.name
+  local base = rec.role ~= false and answer.PRIVATE or answer.STATIC
   local has_deadline = rec.deadline ~= nil
-  local fail_with, value_of, reply_meta = answer.fail, answer.value, require("reply").META
+  local has_more = rec.rate ~= nil or by_address ~= nil or by_key ~= nil
+  local fail_with, value_of, is_plain = answer.fail, answer.value, not config.cors
+  local function whole(r, req, params)
+    local value, status, headers = steps(req, params)
+    local more = has_more and rawget(req, META) or nil
+    if type(value) == "table" then
+      local kind = value[MARK]
+      if kind then
+        if has_deadline then value.has_deadline = true end
+      elseif is_plain and not headers and not more then -- the usual answer, by the shortest way
+        local ok, message, code = r:reply_json(status or 200, base, value)
+        if ok then return end
+        error({ code = code, message = message }, 0)
+      end
+    end
+    return value_of(r, value, status, headers, base, more)
+  end
   return function(r, params)
     r:label(label)
     local req = setmetatable({ [RAW] = r }, META)
-    local ok, value, status, headers = pcall(steps, req, params)
-    if ok then
-      if has_deadline and type(value) == "table" and getmetatable(value) == reply_meta then
-        value.has_deadline = true
-      end
-      ok, value = pcall(value_of, r, value, status, headers, is_private, rawget(req, META))
-      if ok then return end
-    end
-    return fail_with(r, value, rawget(req, META), true)
+    local ok, err = pcall(whole, r, req, params)
+    if not ok then return fail_with(r, err, has_more and rawget(req, META) or nil, true) end
   end
 end
 
@@ -194,7 +207,7 @@ local function options(r, allow)
       or "Authorization, Content-Type, X-API-Key"
     h["access-control-max-age"] = "600"
   end
-  answer.value(r, nil, 204, h)
+  answer.value(r, nil, 204, h, answer.STATIC)
 end
 
 --- Answers one request: the body of on_request. Waits as its handler does.

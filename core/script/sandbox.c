@@ -233,7 +233,7 @@ static const char *const PLAIN[] = { "assert",   "error",    "ipairs",   "next",
                                      "pcall",    "select",   "type",     "tonumber", "tostring",
                                      "rawequal", "rawlen",   "rawget",   "getmetatable",
                                      "_VERSION", NULL };
-static const char *const FRAMEWORK_TOO[] = { "rawset", "collectgarbage", NULL };
+static const char *const FRAMEWORK_TOO[] = { "rawset", "collectgarbage", "setmetatable", NULL };
 
 static void copy_names(lua_State *L, const char *const *names) /* globals base -- same */
 {
