@@ -4,7 +4,8 @@
  * A call is published by raising `round`; every thread then takes chunk numbers from one counter.
  * A thread that runs dry waits for the next round: it looks for SPIN turns, since the next call of
  * a training step comes within microseconds, then sleeps. The counter holds the round in its upper
- * half, so that a late thread can never take a chunk of a later call for one of an earlier.
+ * half and the chunks nobody has taken yet in its lower: a late thread finds either another round
+ * or nothing left, whatever else has been written for the next call by then.
  */
 #include "tensor/par.h"
 
@@ -27,8 +28,9 @@ struct par {
     int n_threads, n_started;
     par_fn *fn; /* of the round; written before `next` opens it */
     void *ctx;
-    _Atomic uint64_t next; /* round << 32 | next chunk */
-    _Atomic uint32_t round, n_chunks, n_done;
+    _Atomic uint64_t next; /* round << 32 | chunks not taken */
+    _Atomic uint32_t round, n_done;
+    uint32_t n_chunks; /* as fn */
     atomic_int stop;
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -49,12 +51,13 @@ static void work(struct par *p, uint32_t round, int lane)
 {
     for (;;) {
         uint64_t at = atomic_load_explicit(&p->next, memory_order_acquire);
-        if ((uint32_t)(at >> 32) != round || (uint32_t)at >= atomic_load(&p->n_chunks))
+        uint32_t left = (uint32_t)at;
+        if ((uint32_t)(at >> 32) != round || left == 0)
             return;
-        /* fn and ctx cannot change while a chunk of this round is not done */
-        if (!atomic_compare_exchange_weak(&p->next, &at, at + 1))
+        if (!atomic_compare_exchange_weak(&p->next, &at, at - 1))
             continue;
-        p->fn(p->ctx, (int)(uint32_t)at, lane);
+        /* a chunk of this round is ours: fn, ctx and n_chunks cannot change until it is done */
+        p->fn(p->ctx, (int)(p->n_chunks - left), lane);
         atomic_fetch_add_explicit(&p->n_done, 1, memory_order_release);
     }
 }
@@ -139,10 +142,9 @@ void par_run(struct par *p, int n, par_fn *fn, void *ctx)
     uint32_t round = atomic_load(&p->round) + 1;
     p->fn = fn;
     p->ctx = ctx;
+    p->n_chunks = (uint32_t)n;
     atomic_store(&p->n_done, 0);
-    /* nobody can take a chunk while `next` still names the round before */
-    atomic_store(&p->n_chunks, (uint32_t)n);
-    atomic_store(&p->next, (uint64_t)round << 32);
+    atomic_store(&p->next, (uint64_t)round << 32 | (uint32_t)n);
     pthread_mutex_lock(&p->lock);
     atomic_store(&p->round, round);
     pthread_cond_broadcast(&p->wake);

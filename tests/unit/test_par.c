@@ -37,14 +37,14 @@ static void run_many(int n_threads)
     CHECK(par_new(&p, n_threads, &e) == 0);
     CHECK_INT(par_threads(p), n_threads);
     c.lanes = n_threads;
-    for (int round = 0; round < 3000; round++) {
+    for (int round = 0; round < 20000; round++) {
         int n = round % (CHUNKS + 1);
         for (int i = 0; i < CHUNKS; i++)
             atomic_store(&c.ran[i], 0);
         par_run(p, n, mark, &c);
         for (int i = 0; i < CHUNKS; i++)
             wrong += atomic_load(&c.ran[i]) != (i < n);
-        if (round % 1000 == 999)
+        if (round % 5000 == 4999)
             usleep(3000);
     }
     CHECK_INT(wrong, 0);
