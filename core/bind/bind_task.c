@@ -63,6 +63,7 @@ static int l_sleep(lua_State *L)
     struct nap *nap = mem_alloc(sizeof *nap);
     if (nap == NULL)
         return luaL_error(L, "not enough memory");
+    uv_update_time(host_loop(L)); /* the script may have computed since the loop looked at the clock */
     uv_timer_init(host_loop(L), &nap->timer);
     nap->timer.data = nap;
     uv_timer_start(&nap->timer, on_nap, (uint64_t)(s * 1000 + 0.5), 0);

@@ -388,6 +388,7 @@ static void deadline_arm(struct run *r)
         uv_unref((uv_handle_t *)r->timer);
     }
     r->timer->data = r;
+    uv_update_time(r->host->loop);
     uint64_t left = run_time_left(r);
     uv_timer_start(r->timer, on_deadline, left, 0);
     r->timer_on = true;
