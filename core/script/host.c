@@ -214,6 +214,7 @@ struct host *host_new(uv_loop_t *loop, const struct host_opt *opt, struct err *e
 fail:
     if (h->L != NULL)
         lua_close(h->L);
+    limit_memory_free(&h->memory);
     mem_free(h->turn);
     mem_free(h);
     return NULL;
@@ -231,6 +232,7 @@ void host_close(struct host *h)
     }
     limit_stop(&h->time);
     lua_close(h->L);
+    limit_memory_free(&h->memory);
     uv_close((uv_handle_t *)h->turn, on_turn_closed);
     mem_free(h);
 }

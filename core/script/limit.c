@@ -18,25 +18,101 @@
 
 static struct limit_time *volatile watched;
 
+#define SLAB_BYTES 32768
+/* the sanitizer sees misuse of blocks only when each is malloc's own */
+#ifdef __SANITIZE_ADDRESS__
+#define IS_SMALL(bytes) ((void)(bytes), 0)
+#else
+#define IS_SMALL(bytes) ((bytes) <= LIMIT_SMALL_MAX)
+#endif
+
+static void *small_get(struct limit_memory *m, size_t bytes)
+{
+    size_t class = (bytes - 1) / LIMIT_GRAIN, rounded = (class + 1) * LIMIT_GRAIN;
+    struct limit_block *b = m->free[class];
+
+    if (b != NULL) {
+        m->free[class] = b->next;
+        return b;
+    }
+    if ((size_t)(m->fresh_end - m->fresh) < rounded) {
+        struct limit_slab *slab = malloc(SLAB_BYTES);
+        if (slab == NULL)
+            return NULL;
+        slab->next = m->slabs;
+        m->slabs = slab;
+        m->fresh = (char *)slab + LIMIT_GRAIN; /* keeps the alignment of malloc */
+        m->fresh_end = (char *)slab + SLAB_BYTES;
+    }
+    char *p = m->fresh;
+    m->fresh += rounded;
+    return p;
+}
+
+static void block_free(struct limit_memory *m, void *block, size_t bytes)
+{
+    if (!IS_SMALL(bytes)) {
+        free(block);
+        return;
+    }
+    struct limit_block *b = block;
+    size_t class = (bytes - 1) / LIMIT_GRAIN;
+    b->next = m->free[class];
+    m->free[class] = b;
+}
+
+static void *block_resize(struct limit_memory *m, void *block, size_t old_bytes, size_t new_bytes)
+{
+    if (block == NULL)
+        return IS_SMALL(new_bytes) ? small_get(m, new_bytes) : malloc(new_bytes);
+    if (!IS_SMALL(old_bytes) && !IS_SMALL(new_bytes))
+        return realloc(block, new_bytes);
+    if (IS_SMALL(old_bytes) && IS_SMALL(new_bytes) &&
+        (old_bytes - 1) / LIMIT_GRAIN == (new_bytes - 1) / LIMIT_GRAIN)
+        return block;
+    void *p = IS_SMALL(new_bytes) ? small_get(m, new_bytes) : malloc(new_bytes);
+    if (p == NULL)
+        return NULL;
+    memcpy(p, block, old_bytes < new_bytes ? old_bytes : new_bytes);
+    block_free(m, block, old_bytes);
+    return p;
+}
+
 void *limit_alloc(void *ud, void *block, size_t old_bytes, size_t new_bytes)
 {
     struct limit_memory *m = ud;
     size_t held = block != NULL ? old_bytes : 0; /* without a block, old_bytes is a type tag */
 
     if (new_bytes == 0) {
-        free(block);
+        if (block != NULL)
+            block_free(m, block, held);
         m->now -= held;
         return NULL;
     }
     if (new_bytes > held && new_bytes - held > m->cap - m->now)
         return NULL;
-    void *p = realloc(block, new_bytes);
-    if (p == NULL)
+    void *p = block_resize(m, block, held, new_bytes);
+    if (p == NULL && new_bytes > held)
         return NULL;
+    if (p == NULL)
+        p = block; /* Lua counts on a block becoming smaller: it stays where it is */
+    if (new_bytes > held)
+        m->total += new_bytes - held;
     m->now = m->now - held + new_bytes;
     if (m->now > m->peak)
         m->peak = m->now;
     return p;
+}
+
+void limit_memory_free(struct limit_memory *m)
+{
+    while (m->slabs != NULL) {
+        struct limit_slab *slab = m->slabs;
+        m->slabs = slab->next;
+        free(slab);
+    }
+    memset(m->free, 0, sizeof m->free);
+    m->fresh = m->fresh_end = NULL;
 }
 
 static void on_instruction(lua_State *L, lua_Debug *ar)

@@ -27,12 +27,28 @@
 
 #define LIMIT_TICK_MS 10
 
+/*
+ * Small blocks come out of slabs, a list of free ones for each size: Lua says the size when it frees,
+ * so they need no header, and a request's few hundred blocks cost a few instructions each. Slabs go
+ * back when the VM is closed.
+ */
+#define LIMIT_SMALL_MAX 256 /* bytes; larger blocks are malloc's */
+#define LIMIT_GRAIN 16
+#define LIMIT_CLASSES (LIMIT_SMALL_MAX / LIMIT_GRAIN)
+
 struct limit_memory {
-    size_t now, peak, cap;
+    size_t now, peak, cap; /* bytes the VM holds */
+    uint64_t total;        /* bytes it ever asked for */
+    struct limit_block { struct limit_block *next; } *free[LIMIT_CLASSES];
+    struct limit_slab { struct limit_slab *next; } *slabs;
+    char *fresh, *fresh_end; /* what is left of the newest slab */
 };
 
-/* A lua_Alloc; ud is a struct limit_memory. */
+/* A lua_Alloc; ud is a struct limit_memory, zeroed but for cap. */
 void *limit_alloc(void *ud, void *block, size_t old_bytes, size_t new_bytes);
+
+/* After lua_close: gives the slabs back. */
+void limit_memory_free(struct limit_memory *m);
 
 struct limit_time {
     lua_State *volatile active;        /* the coroutine that executes, NULL when none does */

@@ -24,7 +24,7 @@ ROWS = 100_000
 procs = []
 
 ROUTES = r"""
-local db = require("db")
+local crypto, db, settings = require("crypto"), require("db"), require("settings")
 local function item(i)
   return { id = i, sku = "LP-" .. i, qty = i % 7 }
 end
@@ -41,8 +41,10 @@ return {
   ["POST /event"] = { summary = "an event", role = false,
     body = { user = "text 1..64", kind = { "view", "cart", "buy" }, item = "integer 1..1000000", price = "number" },
     run = function(req) return { ok = true } end },
-  ["POST /upload"] = { summary = "to disk", role = false, body = "file", body_max = 2000000000,
-    run = function(req) return { bytes = req:save() } end },
+  ["POST /upload"] = { summary = "to disk", role = false, body_max = 2000000000, deadline = "5m", run = function(req)
+    local bytes, sha256 = req:save(settings.data_root_dir .. "/uploads/" .. crypto.uuid())
+    return { bytes = bytes, sha256 = sha256 }
+  end },
 }
 """
 
