@@ -137,12 +137,38 @@ static void refused(void)
     unlink(good);
 }
 
+/* Every allocation of ours fails in turn: no file stays, nothing is lost. */
+static void out_of_memory(void)
+{
+    const char *path = make_path("oom");
+    struct sheet_write_options o = { .columns = COLUMNS, .n_columns = 5 };
+    struct err e;
+
+    for (int i = 0; i < 2; i++) {
+        size_t n = 1;
+        int64_t rc = -1;
+        o.format = i == 0 ? SHEET_WRITE_XLSX : SHEET_WRITE_CSV;
+        for (; rc < 0 && n < 100; n++) {
+            mem_fail_at(n);
+            rc = write_query(path, o, DATA, &e);
+            mem_fail_at(0);
+            CHECK_INT(mem_live(), 0);
+            CHECK_INT(access(path, F_OK) == 0, rc >= 0);
+            unlink(path);
+            if (rc < 0)
+                CHECK_INT(e.code, ERR_NOMEM);
+        }
+        CHECK(n > 4 && n < 100);
+    }
+}
+
 int main(void)
 {
     CHECK_INT(sqlite3_open(":memory:", &db), SQLITE_OK);
     workbook();
     text();
     refused();
+    out_of_memory();
     sqlite3_close(db);
     CHECK_INT(mem_live(), 0);
     return check_done();
