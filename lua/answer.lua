@@ -4,6 +4,7 @@
 -- clients that ask for it (RFC 9457). Every answer carries the security headers.
 
 local config = require("web_config")
+local core = require("core.server")
 local fail = require("fail")
 local json = require("core.json")
 local log = require("log")
@@ -24,11 +25,23 @@ local PRIVATE = { ["cache-control"] = "no-store" } -- answers that need a key
 for k, v in pairs(STATIC) do PRIVATE[k] = v end
 local EXPOSED = "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, ETag, Location, Content-Disposition"
 
+-- The same, ready for the wire: nothing to check or copy name by name.
+local ready = {}
+
 --- Takes over what the settings say; called once they are known.
 --- Source: ours
 function answer.configure()
   local hsts = config.tls and "max-age=31536000" or nil
   STATIC["strict-transport-security"], PRIVATE["strict-transport-security"] = hsts, hsts
+  ready[STATIC], ready[PRIVATE] = core.headers(STATIC), core.headers(PRIVATE)
+end
+
+--- The constant headers in the form r:reply_json and its like take at once.
+--- @param base table  answer.PRIVATE or answer.STATIC
+--- @return core.headers
+--- Source: ours
+function answer.ready(base)
+  return ready[base]
 end
 
 -- The headers of one answer: the constant ones as they are when nothing is to be added.
@@ -38,7 +51,7 @@ local function head(r, base, extra, more)
     origin = r:header("origin")
     if origin and not (config.cors["*"] or config.cors[origin]) then origin = nil end
   end
-  if not extra and not more and not origin then return base end
+  if not extra and not more and not origin then return ready[base] end
   local h = {}
   for k, v in pairs(base) do h[k] = v end
   if origin then
@@ -50,7 +63,6 @@ local function head(r, base, extra, more)
   for k, v in pairs(extra or {}) do h[lower(k)] = v end
   return h
 end
-answer.head = head
 
 -- What cannot be sent is an error of the script, unless an answer is under way already.
 local function must(r, ok, message, code)
@@ -120,16 +132,14 @@ function answer.fail(r, err, more, is_route)
     exception = { type = inner or type(err), message = text }
   end
   details = is_route and foreseen and with_original(code, message, details, after) or details or {}
-  local headers = head(r, PRIVATE, nil, more)
   local accept = r:header("accept")
   if accept and find(accept, "application/problem+json", 1, true) then
-    local h = { ["content-type"] = "application/problem+json" }
-    for k, v in pairs(headers) do h[k] = v end
+    local h = head(r, PRIVATE, { ["content-type"] = "application/problem+json" }, more)
     return must(r, r:reply_json(status, h, {
       type = "about:blank", title = PHRASE[status] or "Error", status = status, detail = message,
       code = code, request_id = r:id(), details = details, exception = exception }))
   end
-  return must(r, r:reply_json(status, headers, { error = {
+  return must(r, r:reply_json(status, head(r, PRIVATE, nil, more), { error = {
     code = code, message = message, request_id = r:id(), details = details, exception = exception,
     retry_info = status == 503 and { retry_after = after or json.null, max_retries = 3 } or nil } }))
 end
@@ -223,8 +233,7 @@ function answer.value(r, value, status, headers, base, more)
   if value == nil and not status then
     return must(r, r:reply(204, head(r, base, headers, more)))
   end
-  local h = base
-  if headers or more or config.cors then h = head(r, base, headers, more) end
+  local h = head(r, base, headers, more)
   if value == nil then return must(r, r:reply(status, h)) end
   local ok, message, code = r:reply_json(status or 200, h, value)
   if not ok then return must(r, ok, message, code) end

@@ -96,6 +96,7 @@ local MARK = require("reply").MARK
 local function make_chain(rec, cx)
   local steps, label = make_steps(rec, cx), rec.name
   local base = rec.role ~= false and answer.PRIVATE or answer.STATIC
+  local headers_of_it = answer.ready(base)
   local has_deadline = rec.deadline ~= nil
   local has_more = rec.rate ~= nil or by_address ~= nil or by_key ~= nil
   local fail_with, value_of, is_plain = answer.fail, answer.value, not config.cors
@@ -107,7 +108,7 @@ local function make_chain(rec, cx)
       if kind then
         if has_deadline then value.has_deadline = true end
       elseif is_plain and not headers and not more then -- the usual answer, by the shortest way
-        local ok, message, code = r:reply_json(status or 200, base, value)
+        local ok, message, code = r:reply_json(status or 200, headers_of_it, value)
         if ok then return end
         error({ code = code, message = message }, 0)
       end

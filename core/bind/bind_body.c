@@ -439,7 +439,10 @@ static int l_start(lua_State *L)
     struct err e;
 
     luaL_argcheck(L, status >= 200 && status <= 599, 2, "a status from 200 to 599 expected");
-    luaL_argexpected(L, lua_isnoneornil(L, 3) || lua_istable(L, 3), 3, "table of headers");
+    if (lua_isuserdata(L, 3))
+        luaL_checkudata(L, 3, BIND_HEADERS);
+    else
+        luaL_argexpected(L, lua_isnoneornil(L, 3) || lua_istable(L, 3), 3, "table of headers");
     if (bind_request_head(L, r, (int)status, 3, &e) != 0 || http_reply_stream(r, &e) != 0)
         return bind_request_fail(L, &e);
     lua_pushboolean(L, 1);

@@ -250,6 +250,12 @@ int bind_request_head(lua_State *L, struct http_req *r, int status, int headers,
         return -1;
     if (lua_isnoneornil(L, headers))
         return 0;
+    if (lua_isuserdata(L, headers)) { /* its type was checked before the head was begun */
+        if (http_reply_lines(r, lua_touserdata(L, headers), lua_rawlen(L, headers), e) == 0)
+            return 0;
+        http_reply_undo(r);
+        return -1;
+    }
     lua_pushnil(L);
     while (lua_next(L, headers)) {
         size_t n_name;
@@ -285,8 +291,42 @@ static int check_status(lua_State *L)
     lua_Integer status = luaL_checkinteger(L, 2);
 
     luaL_argcheck(L, status >= 200 && status <= 599, 2, "a status from 200 to 599 expected");
-    luaL_argexpected(L, lua_isnoneornil(L, 3) || lua_istable(L, 3), 3, "table of headers");
+    if (lua_isuserdata(L, 3))
+        luaL_checkudata(L, 3, BIND_HEADERS);
+    else
+        luaL_argexpected(L, lua_isnoneornil(L, 3) || lua_istable(L, 3), 3, "table of headers");
     return (int)status;
+}
+
+#define LINES_MAX 4096
+
+int bind_request_headers(lua_State *L)
+{
+    struct buf out;
+    struct err e;
+    int bad = 0;
+
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) /* before anything is owned: this may raise */
+        luaL_argcheck(L, lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING, 1,
+                      "texts by name expected");
+    buf_init(&out, LINES_MAX);
+    for (lua_pushnil(L); !bad && lua_next(L, 1); lua_pop(L, 1)) {
+        size_t n_name, n;
+        const char *name = lua_tolstring(L, -2, &n_name), *value = lua_tolstring(L, -1, &n);
+        bad = http_reply_line(&out, name, n_name, value, n, &e);
+    }
+    char lines[LINES_MAX];
+    size_t n_lines = out.len;
+    if (!bad && n_lines > 0)
+        memcpy(lines, out.data, n_lines);
+    buf_deinit(&out);
+    if (bad)
+        return luaL_error(L, "%s", e.text);
+    memcpy(lua_newuserdatauv(L, n_lines, 0), lines, n_lines);
+    luaL_setmetatable(L, BIND_HEADERS);
+    return 1;
 }
 
 static int l_reply(lua_State *L)

@@ -3,6 +3,7 @@
  *
  *   listen{…} --> server          or nil, message, code
  *   router{ {method=, pattern=}, … } --> router      or nil, message, code
+ *   headers{ name = value } --> headers, to be given in place of a table, checked once for all
  *   server:address() --> host, port
  *   server:drain(seconds)         waits until the last connection is gone, or the time is over
  *   server:close()
@@ -521,7 +522,8 @@ int luaopen_core_server(lua_State *L)
     bind_class(L, ROUTER, ROUTER_METHODS, ROUTER_META);
     bind_class(L, BIND_REQUEST, methods, NULL);
     bind_class(L, "core.server.calls", NULL, CALLS_META);
-    lua_createtable(L, 0, 2);
+    bind_class(L, BIND_HEADERS, NULL, NULL);
+    lua_createtable(L, 0, 3);
     struct calls *all = lua_newuserdatauv(L, sizeof *all, 0); /* made first, so collected last */
     memset(all, 0, sizeof *all);
     luaL_setmetatable(L, "core.server.calls");
@@ -531,5 +533,7 @@ int luaopen_core_server(lua_State *L)
     lua_setfield(L, -2, "listen");
     lua_pushcfunction(L, l_router);
     lua_setfield(L, -2, "router");
+    lua_pushcfunction(L, bind_request_headers);
+    lua_setfield(L, -2, "headers");
     return 1;
 }

@@ -23,6 +23,7 @@
 #include "http/http_server.h"
 
 #define BIND_REQUEST "core.request"
+#define BIND_HEADERS "core.headers" /* userdata: header lines as http_reply_lines takes them */
 
 struct service {          /* one listening server; freed when the http room has let go of it */
     struct http_server *server;
@@ -53,6 +54,9 @@ struct call *bind_request_check(lua_State *L);
 
 /* nil, message, code; or raises for what is misuse (`invalid`). */
 int bind_request_fail(lua_State *L, const struct err *e);
+
+/* server.headers: a table of headers, all checked now, to be given in place of a table. */
+int bind_request_headers(lua_State *L);
 
 /* Begins an answer; `headers` is the index of the table of headers or of nil. 0, or -1 with `e`. */
 int bind_request_head(lua_State *L, struct http_req *r, int status, int headers, struct err *e);

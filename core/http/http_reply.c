@@ -205,12 +205,9 @@ static int note_header(struct http_req *r, const char *name, size_t n_name, cons
     return 0;
 }
 
-int http_reply_header(struct http_req *r, const char *name, size_t n_name, const char *value,
-                      size_t n_value, struct err *e)
+static int check_header(const char *name, size_t n_name, const char *value, size_t n_value,
+                        struct err *e)
 {
-    struct http_conn *c = r->conn;
-
-    assert(c != NULL && r->wire == WIRE_HEAD);
     if (!http_text_is_token(name, n_name) || n_name > 128)
         return err_set(e, ERR_INVALID, "\"%.*s\" is not a header name",
                        (int)(n_name < 64 ? n_name : 64), name);
@@ -219,6 +216,17 @@ int http_reply_header(struct http_req *r, const char *name, size_t n_name, const
         if ((b < 0x20 && b != '\t') || b == 0x7f)
             return err_set(e, ERR_INVALID, "the header %.*s has a control byte", (int)n_name, name);
     }
+    return 0;
+}
+
+int http_reply_header(struct http_req *r, const char *name, size_t n_name, const char *value,
+                      size_t n_value, struct err *e)
+{
+    struct http_conn *c = r->conn;
+
+    assert(c != NULL && r->wire == WIRE_HEAD);
+    if (check_header(name, n_name, value, n_value, e) != 0)
+        return -1;
     int k = note_header(r, name, n_name, value, n_value, e);
     if (k != 0)
         return k > 0 ? 0 : -1;
@@ -232,6 +240,39 @@ int http_reply_header(struct http_req *r, const char *name, size_t n_name, const
     p = put(p, value, n_value);
     p = PUT(p, "\r\n");
     said(c, p);
+    return 0;
+}
+
+int http_reply_line(struct buf *out, const char *name, size_t n_name, const char *value,
+                    size_t n_value, struct err *e)
+{
+    static const char *const MEANT[] = { "date", "etag", "vary", "connection", "content-type",
+                                         "x-request-id", "content-range", "content-length",
+                                         "content-encoding", "transfer-encoding" };
+
+    if (check_header(name, n_name, value, n_value, e) != 0)
+        return -1;
+    for (size_t i = 0; i < sizeof MEANT / sizeof *MEANT; i++)
+        if (http_text_same(name, n_name, MEANT[i], strlen(MEANT[i])))
+            return err_set(e, ERR_INVALID, "the header %s cannot be the same in every answer",
+                           MEANT[i]);
+    if (IS("cache-control") && http_text_in_list(value, n_value, "no-transform"))
+        return err_set(e, ERR_INVALID, "no-transform cannot be the same in every answer");
+    return buf_add(out, name, n_name, e) != 0 || buf_add(out, ": ", 2, e) != 0 ||
+                   buf_add(out, value, n_value, e) != 0 || buf_add(out, "\r\n", 2, e) != 0
+               ? -1
+               : 0;
+}
+
+int http_reply_lines(struct http_req *r, const char *lines, size_t n, struct err *e)
+{
+    struct http_conn *c = r->conn;
+
+    assert(c != NULL && r->wire == WIRE_HEAD);
+    char *p = http_conn_room(c, n + HEAD_ROOM);
+    if (p == NULL)
+        return err_set(e, ERR_NOMEM, "no memory for an answer");
+    said(c, put(p, lines, n));
     return 0;
 }
 

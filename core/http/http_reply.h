@@ -27,6 +27,15 @@ int http_reply_start(struct http_req *r, int status, struct err *e);
 int http_reply_header(struct http_req *r, const char *name, size_t n_name, const char *value,
                       size_t n_value, struct err *e);
 
+/*
+ * For headers that are the same in every answer: http_reply_line checks one and adds it to `out` as a
+ * line (-1 also for a header that means something to this room, so must be given each time);
+ * http_reply_lines puts what was so made into a head as it is.
+ */
+int http_reply_line(struct buf *out, const char *name, size_t n_name, const char *value,
+                    size_t n_value, struct err *e);
+int http_reply_lines(struct http_req *r, const char *lines, size_t n, struct err *e);
+
 /* Another status for a head already begun. -1: no memory, the head is as it was. */
 int http_reply_restatus(struct http_req *r, int status);
 

@@ -107,4 +107,13 @@ for _, f in ipairs({ function() reply.json({}, 99) end, function() reply.text(5)
   check(not pcall(f), "misuse of a reply")
 end
 
+-- constant headers are checked when they are made
+local headers = require("core.server").headers
+check(headers({}) and headers({ ["x-a"] = "1", ["cache-control"] = "no-store" }), "plain ones")
+for _, h in ipairs({ { ["a b"] = "1" }, { a = "1\r\nb: 2" }, { ["Content-Length"] = "5" }, { ["content-type"] = "x" }, { etag = "x" },
+                     { ["transfer-encoding"] = "chunked" }, { ["cache-control"] = "no-transform" }, { 1 }, { a = 1 },
+                     { a = ("x"):rep(5000) } }) do
+  check(not pcall(headers, h), "refused")
+end
+
 print("route: " .. n .. " checks")
