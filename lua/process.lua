@@ -35,7 +35,7 @@ process.uptime = core.uptime
 
 --- What this process uses.
 --- @return table { rss_bytes, cpu_seconds, threads, open_files, open_files_max, lua_bytes,
----   lua_peak_bytes, lua_cap_bytes, runs (requests, jobs and tasks alive) }
+---   lua_peak_bytes, lua_cap_bytes, lua_allocated_bytes (ever), runs (requests, jobs and tasks alive) }
 --- Source: proc(5), getrusage(2)
 process.usage = core.usage
 

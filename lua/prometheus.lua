@@ -111,6 +111,7 @@ function prometheus.text()
   database(out, db.stats())
   single(out, "plastinka_lua_memory_bytes", "gauge", "Heap of the Lua VM.", u.lua_bytes)
   single(out, "plastinka_lua_memory_peak_bytes", "gauge", "Most it ever was.", u.lua_peak_bytes)
+  single(out, "plastinka_lua_allocated_bytes_total", "counter", "Bytes scripts ever asked for.", u.lua_allocated_bytes)
   single(out, "plastinka_lua_memory_cap_bytes", "gauge", "Most it may be.", u.lua_cap_bytes)
   single(out, "plastinka_runs", "gauge", "Requests, jobs and tasks alive.", u.runs)
   if lag then

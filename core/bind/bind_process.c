@@ -4,7 +4,7 @@
  *   monotonic() --> seconds            the loop's clock: cheap, stands still between two turns
  *   pid() --> integer                  uptime() --> seconds
  *   usage() --> { rss_bytes, cpu_seconds, threads, open_files, open_files_max, lua_bytes,
- *                 lua_peak_bytes, lua_cap_bytes, runs }
+ *                 lua_peak_bytes, lua_cap_bytes, lua_allocated_bytes, runs }
  *   machine() --> { memory_bytes, memory_free_bytes, cpu_seconds, cpu_idle_seconds, cpus, load }
  *   disk(path) --> total, free bytes   or nil, message, code
  *   watch_lag()                        begins to measure how late the loop is
@@ -145,6 +145,7 @@ static int l_usage(lua_State *L)
     host_memory(host_of(L), &now, &peak, &cap);
     set_int(L, "lua_bytes", (lua_Integer)now);
     set_int(L, "lua_peak_bytes", (lua_Integer)peak);
+    set_int(L, "lua_allocated_bytes", (lua_Integer)host_allocated(host_of(L)));
     set_int(L, "lua_cap_bytes", (lua_Integer)cap);
     set_int(L, "runs", (lua_Integer)run_count(host_of(L)));
     return 1;

@@ -46,6 +46,11 @@ void host_memory(struct host *h, size_t *now, size_t *peak, size_t *cap)
     *cap = h->memory.cap;
 }
 
+uint64_t host_allocated(struct host *h)
+{
+    return h->memory.total;
+}
+
 void host_set(struct host *h, enum host_slot slot, void *p)
 {
     h->slots[slot] = p;

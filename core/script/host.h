@@ -7,6 +7,8 @@
 #ifndef SCRIPT_HOST_H
 #define SCRIPT_HOST_H
 
+#include <stdint.h>
+
 #include <lua.h>
 #include <uv.h>
 
@@ -48,6 +50,9 @@ int host_preload(struct host *h, const char *name, lua_CFunction opener, struct 
 
 /* Bytes of the Lua heap now, its peak and its cap. */
 void host_memory(struct host *h, size_t *now, size_t *peak, size_t *cap);
+
+/* Bytes the scripts ever asked for: how much garbage they make. */
+uint64_t host_allocated(struct host *h);
 
 /* Puts a pointer for other rooms into the host (one slot each: see enum) and gets it back. */
 enum host_slot { HOST_POOL, HOST_SERVER, HOST_DB, HOST_FETCH, HOST_CONTROL, HOST_SLOTS };

@@ -316,6 +316,25 @@ def main():
     figure("http upload 1 GB, MiB resident vs 60", peak, 60, 1, "lower")
     figure("http serve idle, MiB resident vs 40", idle, 40, 1, "lower")
 
+    def allocated():
+        with socket.create_connection(("127.0.0.1", port)) as c:
+            c.sendall(f"GET /metrics HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nConnection: close\r\n\r\n".encode())
+            text = b""
+            while more := c.recv(65536):
+                text += more
+        return float(re.search(rb"^plastinka_lua_allocated_bytes_total\S* ([\d.e+]+)", text, re.M)[1])
+
+    def ask(n):
+        with socket.create_connection(("127.0.0.1", port)) as c:
+            for _ in range(n):
+                c.sendall(b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert c.recv(65536).startswith(b"HTTP/1.1 200")
+
+    ask(100)
+    one, two = allocated(), allocated()  # what asking for the figure costs itself
+    ask(2000)
+    garbage = (allocated() - two - (two - one)) / 2000
+    figure("http trivial request, bytes of Lua garbage vs 1024", garbage, 1024, 1, "lower")
     figure("http cold start, ms vs 50", cold_start(), 50, 1, "lower")
     seconds = int(os.environ.get("BENCH_SOAK_SECONDS", "60"))
     wrk(port, "/json", seconds="10")
