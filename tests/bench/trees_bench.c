@@ -6,9 +6,10 @@
  * calendar and eleven of history at least 91 days old. Trains on all but the last 90 days, with
  * squared error, 31 leaves, learning rate 0.05, 255 bins; tests on those 90 days.
  *
- *   trees_bench [rounds = 1000] [threads = 2] [FILE]
+ *   trees_bench [rounds = 1000] [threads = 2] [alone]
  *
- * FILE gets the matrix for trees_peer.py: f32 label and features, training rows first.
+ * The peer, XGBoost (trees_peer.py, Debian's python3-xgboost), runs on the same matrix afterwards unless
+ * "alone" is given: f32 label and features, training rows first, in a file of the current folder.
  */
 #include <math.h>
 #include <stdint.h>
@@ -26,6 +27,7 @@
 #define SERIES 500
 #define F 20
 #define TEST_DAYS 90
+#define MATRIX "trees_bench.matrix"
 
 static float sales[SERIES][DAYS];
 static int calendar[DAYS][4]; /* year, month, day, week day */
@@ -96,11 +98,56 @@ static void features(float *x, int s, int day)
     memcpy(x, all, sizeof all);
 }
 
+static void figure(const char *name, double ours, double peer, double target, const char *better)
+{
+    printf("@figure\ttrees %s\t%g\t%g\t%g\t%s\n", name, ours, peer, target, better);
+}
+
+/* Runs XGBoost and sets our figures beside its own. */
+static void peer(const float *x, const double *y, size_t n, int rounds, int threads,
+                 const double ours[4])
+{
+    const char *source = getenv("SOURCE_DIR");
+    char command[4096], line[256];
+    double train = 0, rows = 0, rmse = 0;
+    FILE *f = fopen(MATRIX, "wb"), *out;
+
+    if (f == NULL)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        float label = (float)y[i];
+
+        fwrite(&label, sizeof label, 1, f);
+        fwrite(x + i * F, sizeof *x, F, f);
+    }
+    fclose(f);
+    snprintf(command, sizeof command, "/usr/bin/python3 %s/tests/bench/trees_peer.py %s %d %d",
+             source != NULL ? source : ".", MATRIX, rounds, threads);
+    fflush(stdout);
+    out = popen(command, "r");
+    while (out != NULL && fgets(line, sizeof line, out) != NULL) {
+        fputs(line, stdout);
+        sscanf(line, "xgboost %*s train %lf", &train);
+        sscanf(line, "xgboost predict: %lf", &rows);
+        sscanf(line, "xgboost test rmse %lf", &rmse);
+    }
+    if (out == NULL || pclose(out) != 0 || rmse == 0) {
+        printf("no peer: python3-xgboost did not run\n");
+    } else {
+        /* seconds as rounds per second, so that more is better */
+        figure("training, rounds a second to XGBoost's", rounds / ours[0], rounds / train, 1.4, "higher");
+        figure("prediction, rows a second to XGBoost's", ours[1], rows, 2, "higher");
+        figure("test RMSE to XGBoost's", ours[2], rmse, 1.01, "lower");
+    }
+    figure("one row in C, us to 15", ours[3], 15, 1, "lower");
+    remove(MATRIX);
+}
+
 int main(int argc, char **argv)
 {
     size_t n = (size_t)(DAYS - TEST_DAYS) * SERIES, n_test = (size_t)TEST_DAYS * SERIES, at = 0;
     float *x = malloc((n + n_test) * F * sizeof *x);
-    double *y = malloc((n + n_test) * sizeof *y), t, se = 0, row[F], one;
+    double *y = malloc((n + n_test) * sizeof *y), t, se = 0, row[F], one, ours[4];
     struct gbt_param p;
     struct gbt_rows rows;
     struct gbt_model *m;
@@ -119,18 +166,6 @@ int main(int argc, char **argv)
                 features(x + at * F, s, day);
                 y[at++] = (double)sales[s][day];
             }
-    if (argc > 3) {
-        FILE *f = fopen(argv[3], "wb");
-
-        for (size_t i = 0; f != NULL && i < n + n_test; i++) {
-            float label = (float)y[i];
-
-            fwrite(&label, sizeof label, 1, f);
-            fwrite(x + i * F, sizeof *x, F, f);
-        }
-        if (f != NULL)
-            fclose(f);
-    }
     gbt_param_init(&p);
     p.num_iterations = argc > 1 ? atoi(argv[1]) : 1000;
     p.learning_rate = 0.05;
@@ -142,7 +177,7 @@ int main(int argc, char **argv)
         printf("%s\n", e.text);
         return 1;
     }
-    t = now() - t;
+    ours[0] = t = now() - t;
     getrusage(RUSAGE_SELF, &u);
     printf("train %zu x %d, %d rounds: %.2f s, cpu %.2f s, peak memory %ld MiB (data %zu)\n", n, F,
            p.num_iterations, t, (double)u.ru_utime.tv_sec + 1e-6 * (double)u.ru_utime.tv_usec,
@@ -160,10 +195,12 @@ int main(int argc, char **argv)
     if (gbt_flat_predict(flat, &all, 0, out, par, &e) != 0)
         return 1;
     t = now() - t;
+    ours[1] = (double)(n + n_test) / t;
     printf("predict %zu rows: %.0f rows/s\n", n + n_test, (double)(n + n_test) / t);
     for (size_t i = n; i < n + n_test; i++)
         se += (out[i] - y[i]) * (out[i] - y[i]);
-    printf("test rmse %.4f\n", sqrt(se / (double)n_test));
+    ours[2] = sqrt(se / (double)n_test);
+    printf("test rmse %.4f\n", ours[2]);
     t = now();
     for (size_t i = 0; i < 2000; i++) {
         gbt_predict_row(&all, n + 17 * i, row);
@@ -173,7 +210,10 @@ int main(int argc, char **argv)
             return 1;
         }
     }
-    printf("one row: %.2f us\n", 1e6 * (now() - t) / 2000);
+    ours[3] = 1e6 * (now() - t) / 2000;
+    printf("one row: %.2f us\n", ours[3]);
+    if (argc < 4)
+        peer(x, y, n + n_test, p.num_iterations, par_threads(par), ours);
     gbt_flat_free(flat);
     gbt_model_free(m);
     par_free(par);

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """XGBoost's histogram trees on the matrix trees_bench wrote: the peer of the same run.
 
   trees_peer.py FILE [rounds = 1000] [threads = 2]
