@@ -225,6 +225,8 @@ function auth.first_start()
   return key
 end
 
+local USED = "UPDATE api_keys SET last_used_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE key_id = ?"
+
 --- Writes down which keys were used since the last time.
 --- Waits.
 --- Source: ours
@@ -233,7 +235,7 @@ function auth.flush()
   used = {}
   local list = {}
   for id in pairs(ids) do
-    list[#list + 1] = { "UPDATE api_keys SET last_used_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE key_id = ?", { id } }
+    list[#list + 1] = { USED, { id } }
   end
   if list[1] then db.main():write(list) end
 end

@@ -173,7 +173,8 @@ function health.system()
     cpu_percent = tenth(cpu), memory_percent = tenth(100 * (1 - m.memory_free_bytes / m.memory_bytes)),
     disk_usage_percent = tenth(100 * (1 - free / total)), process_memory_mb = tenth(u.rss_bytes / MIB),
     open_files = u.open_files, active_threads = u.threads, timestamp = time.format(), pid = process.pid(),
-    uptime_seconds = uptime(), lua_memory_mb = tenth(u.lua_bytes / MIB), lua_memory_cap_mb = tenth(u.lua_cap_bytes / MIB),
+    uptime_seconds = uptime(), lua_memory_mb = tenth(u.lua_bytes / MIB),
+    lua_memory_cap_mb = tenth(u.lua_cap_bytes / MIB),
     load_average = m.load, cpus = m.cpus, loop_lag_ms = lag and tenth(lag.mean * 1000) or 0.0,
   }
 end

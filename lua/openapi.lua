@@ -17,7 +17,8 @@ application/problem+json` they are RFC 9457 problems. Roles: viewer reads, opera
 data, admin also manages keys, reloads workflows and deletes.]]
 
 local PHRASE = {
-  [200] = "OK", [201] = "Created", [202] = "Accepted", [204] = "No content", [303] = "See other", [304] = "Not modified",
+  [200] = "OK", [201] = "Created", [202] = "Accepted", [204] = "No content", [303] = "See other",
+  [304] = "Not modified",
   [400] = "Bad request", [401] = "No valid key", [403] = "The key's role is not enough", [404] = "Not found",
   [409] = "Conflict", [413] = "Body too large", [422] = "Input that does not fit the declaration",
   [429] = "Too many requests", [500] = "Internal error", [503] = "Not available now",

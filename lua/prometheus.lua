@@ -27,7 +27,8 @@ local function metric(out, name, kind, help, fill)
   out[#out + 1] = "# TYPE " .. name .. " " .. kind
   fill(function(labels, value, suffix)
     if value == nil then return end
-    out[#out + 1] = name .. (suffix or "") .. "{" .. out.process .. (labels and "," .. labels or "") .. "} " .. number(value)
+    local all = labels and out.process .. "," .. labels or out.process
+    out[#out + 1] = name .. (suffix or "") .. "{" .. all .. "} " .. number(value)
   end)
 end
 
@@ -54,11 +55,14 @@ local function http(out, s)
       end
     end
   end)
-  metric(out, "plastinka_http_request_duration_seconds", "histogram", "From the head of a request to the end of its answer.",
+  metric(out, "plastinka_http_request_duration_seconds", "histogram",
+    "From the head of a request to the end of its answer.",
     function(add)
       for _, name in ipairs(routes) do
         local r, l = s.routes[name], label("route", name)
-        for i, bound in ipairs(s.bounds_ms) do add(l .. "," .. label("le", number(bound / 1000)), r.buckets[i], "_bucket") end
+        for i, bound in ipairs(s.bounds_ms) do
+          add(l .. "," .. label("le", number(bound / 1000)), r.buckets[i], "_bucket")
+        end
         add(l .. ',le="+Inf"', r.count, "_bucket")
         add(l, r.sum_ms / 1000, "_sum")
         add(l, r.count, "_count")
@@ -75,7 +79,8 @@ end
 
 local function database(out, s)
   local kinds = { "inline", "read", "write" }
-  metric(out, "plastinka_db_request_duration_seconds", "histogram", "Database requests: on the loop, on readers, on the writer.",
+  metric(out, "plastinka_db_request_duration_seconds", "histogram",
+    "Database requests: on the loop, on readers, on the writer.",
     function(add)
       for _, kind in ipairs(kinds) do
         local k, l, sum = s[kind], label("kind", kind), 0
@@ -115,7 +120,7 @@ function prometheus.text()
   single(out, "plastinka_lua_memory_cap_bytes", "gauge", "Most it may be.", u.lua_cap_bytes)
   single(out, "plastinka_runs", "gauge", "Requests, jobs and tasks alive.", u.runs)
   if lag then
-    metric(out, "plastinka_loop_lag_seconds", "gauge", "How late the loop was in the last quarter of a minute.", function(add)
+    metric(out, "plastinka_loop_lag_seconds", "gauge", "How late the loop was in a quarter of a minute.", function(add)
       add('stat="mean"', lag.mean)
       add('stat="max"', lag.max)
     end)

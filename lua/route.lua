@@ -179,7 +179,8 @@ function route.build(parts)
     built.chains[i] = make_chain(rec, cx)
     for status, response in pairs(rec.response) do
       if response.node then
-        schema.compile(response.node, { names = names, done = done, where = rec.where .. ": response[" .. status .. "]" })
+        local where = rec.where .. ": response[" .. status .. "]"
+        schema.compile(response.node, { names = names, done = done, where = where })
       end
     end
   end

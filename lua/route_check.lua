@@ -92,7 +92,8 @@ local function path_of(where, pattern, decl)
   for name, d in pairs(decl or {}) do
     if not names[name] then
       local near = schema.nearest(name, names)
-      bad(where, "path." .. tostring(name) .. " is not in the pattern" .. (near and "; did you mean " .. near .. "?" or ""))
+      bad(where, "path." .. tostring(name) .. " is not in the pattern" ..
+          (near and "; did you mean " .. near .. "?" or ""))
     end
     full[name] = d
   end

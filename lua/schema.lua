@@ -46,10 +46,9 @@ end
 -- drop: parameters that nobody declared are passed by
 local function unknown(v, known, errs, extra)
   for key in next, v do
-    if known[key] then -- as it should be
-    elseif extra == "drop" then
-      v[key] = nil
-    else
+    if extra == "drop" then
+      if not known[key] then v[key] = nil end
+    elseif not known[key] then
       local before = errs.n
       local near = parse.nearest(key, known)
       tell(errs, "unknown_field", "there is no such member" ..

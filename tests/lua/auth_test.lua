@@ -52,7 +52,8 @@ task.sleep(1.2)
 check(auth.identify(bearer(short.key)) == nil, "expired")
 local ok, err = pcall(auth.revoke, "nobody")
 check(not ok and err.code == "key_not_found", "unknown id")
-for _, bad in ipairs({ { name = "", role = "viewer" }, { name = "x", role = "root" }, { name = "a\nb", role = "viewer" },
+for _, bad in ipairs({ { name = "", role = "viewer" }, { name = "x", role = "root" },
+                       { name = "a\nb", role = "viewer" },
                        { name = "x", role = "viewer", expires_days = -1 }, { role = "viewer" } }) do
   ok, err = pcall(auth.create, bad)
   check(not ok and err.code == "validation_error", "refused")

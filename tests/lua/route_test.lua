@@ -110,7 +110,8 @@ end
 -- constant headers are checked when they are made
 local headers = require("core.server").headers
 check(headers({}) and headers({ ["x-a"] = "1", ["cache-control"] = "no-store" }), "plain ones")
-for _, h in ipairs({ { ["a b"] = "1" }, { a = "1\r\nb: 2" }, { ["Content-Length"] = "5" }, { ["content-type"] = "x" }, { etag = "x" },
+for _, h in ipairs({ { ["a b"] = "1" }, { a = "1\r\nb: 2" }, { ["Content-Length"] = "5" },
+                     { ["content-type"] = "x" }, { etag = "x" },
                      { ["transfer-encoding"] = "chunked" }, { ["cache-control"] = "no-transform" }, { 1 }, { a = 1 },
                      { a = ("x"):rep(5000) } }) do
   check(not pcall(headers, h), "refused")

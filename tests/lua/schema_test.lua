@@ -69,7 +69,8 @@ good("uuid", "3F2B1C9E-0D4A-4C57-9F5E-2B8F6F1D7A10", "3f2b1c9e-0d4a-4c57-9f5e-2b
 bad("uuid", "3f2b1c9e0d4a4c579f5e2b8f6f1d7a10", "format", true, "UUID")
 bad("uuid", "../../../../etc/passwd", "format", true)
 good("date", "2024-02-29", "2024-02-29")
-for _, v in ipairs({ "2023-02-29", "2024-13-01", "2024-00-10", "2024-1-1", "01.02.2024", "2024-01-01T00:00:00Z", 5, "0000-01-01" }) do
+for _, v in ipairs({ "2023-02-29", "2024-13-01", "2024-00-10", "2024-1-1", "01.02.2024", "2024-01-01T00:00:00Z", 5,
+                     "0000-01-01" }) do
   bad("date", v, "format")
 end
 good("month", "2025-03-01", "2025-03-01")
@@ -104,7 +105,7 @@ local errs = bad(T, { limt = 5 }, "unknown_field", false, 'did you mean "limit"?
 same(errs[1].loc, { "limt" }, "loc")
 errs = bad(T, { deep = { list = { { price = 1 }, { price = "x" } } } }, "type", false, 'found "x", expected a number')
 same(errs[1].loc, { "deep", "list", 1, "price" }, "loc")
-errs = bad(T, { deep = { list = { {}, {}, {}, {} } } }, "length")
+bad(T, { deep = { list = { {}, {}, {}, {} } } }, "length")
 errs = bad({ a = "integer", b = "integer" }, { a = "x" }, "type")
 check(errs.n == 2 and errs[2].type == "missing" and errs[2].loc[1] == "b", "all errors are told")
 bad({ a = "integer" }, json.array({}), "type", false, "found an array, expected an object")
@@ -131,7 +132,8 @@ errs = bad("integer[]", json.array({ "a", "b" }), "type")
 check(errs.n == 2 and errs[2].loc[1] == 1, "positions count from 0, as in JSON")
 
 -- one of several
-local EITHER = { "any_of", { date = "date", store = "integer", item = "integer" }, { records = { "array", of = "object" } } }
+local EITHER = { "any_of", { date = "date", store = "integer", item = "integer" },
+                 { records = { "array", of = "object" } } }
 good(EITHER, { date = "2025-01-01", store = 1, item = 2 }, { date = "2025-01-01", store = 1, item = 2 })
 good(EITHER, { records = json.array({ { a = 1 } }) }, { records = { { a = 1 } } })
 bad(EITHER, { records = 1 }, "type")
@@ -198,7 +200,8 @@ same(schema_json.of(schema.parse({ "array", of = "uuid", max = 5 })),
      { type = "array", maxItems = 5, items = { type = "string", format = "uuid" } }, "array")
 
 -- a good value costs no garbage
-local f = schema.compile(schema.parse({ kind = "view|cart", item = "integer 1..", ["price?"] = "number 0..", at = "datetime" }))
+local f = schema.compile(schema.parse({ kind = "view|cart", item = "integer 1..", ["price?"] = "number 0..",
+                                           at = "datetime" }))
 local v, none = { kind = "view", item = 5, at = "2025-03-31T12:00:00Z" }, { n = 0 }
 f(v, none)
 collectgarbage()

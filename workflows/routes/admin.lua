@@ -44,7 +44,8 @@ return {
 
   ["POST /api/v1/admin/reload"] = {
     summary = "Load the workflows again",
-    description = "In all web processes or in none. When a file is refused the old workflows stay, and the error names file and line.",
+    description = "In all web processes or in none. When a file is refused the old workflows stay; the error names "
+      .. "file and line.",
     role = "admin", response = { [200] = { generation = "text" }, [409] = "error" }, deadline = "60s",
     run = function()
       local ok, id = pcall(generation.request_reload)
