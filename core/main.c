@@ -18,6 +18,9 @@ static const struct command {
 } COMMANDS[] = {
     { "serve", role_serve, NULL, 0, "serve: starts, watches and reloads all processes" },
     { "web", NULL, "web", 1, "one web process alone" },
+    { "work", NULL, "work", 1, "one job process alone" },
+    { "run", NULL, "cli.run", 1, "run a job here and show how it goes" },
+    { "jobs", role_jobs, NULL, 0, "list, show, start, cancel and retry jobs" },
     { "lua", role_script, NULL, 0, "run one Lua file with every module at hand" },
     { "init", role_init, NULL, 0, "write the default workflows to a folder, for editing" },
     { "migrate", NULL, "cli.migrate", 1, "bring the database to this version's schema" },

@@ -21,6 +21,7 @@ for name in ([[
   crypto db fail fs http json log reply schema settings task template time
   sheet tensor tide trees baseline metrics backtest tune job report
   docs generation health keys openapi process prometheus
+  schedule webhook retry maintain notify
 ]]):gmatch("%S+") do PUBLIC[name] = true end
 
 -- kind (first folder of the path) -> { check(path, value) -> part, build(parts) -> any }
@@ -199,6 +200,23 @@ function generation.stored(id)
     files[row.path] = row.content
   end
   return files
+end
+
+--- The generation a process begins with: that of its supervisor out of the database, because the files
+--- may be half edited when a process is started again; else the one of the files, which is stored.
+--- Waits.
+--- @return table
+--- Raises: parse, invalid …
+function generation.first()
+  local id = control.generation()
+  if id then
+    local files = generation.stored(id)
+    if files then return generation.build(files) end
+    log.warn("generation is not in the database, using the files", { generation = id })
+  end
+  local g = generation.build(generation.read())
+  generation.store(g)
+  return g
 end
 
 --- What /health shows.

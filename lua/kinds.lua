@@ -5,5 +5,6 @@ local generation = require("generation")
 local kinds = {}
 
 generation.kind("routes", require("route").kind)
+generation.kind("jobs", require("job_def").kind)
 
 return kinds

@@ -28,6 +28,27 @@ process.monotonic = core.monotonic
 --- Source: getpid(2)
 process.pid = core.pid
 
+--- A text that is the same for all processes whose numbers this one can see.
+--- @return string
+--- Source: proc(5), namespaces(7)
+process.machine_id = core.machine_id
+
+--- Whether a process of this machine still runs.
+--- @param pid integer
+--- @return boolean
+--- Source: kill(2), proc(5)
+process.is_alive = core.is_alive
+
+--- Whether standard output is a terminal.
+--- @return boolean
+--- Source: isatty(3)
+process.is_terminal = core.is_terminal
+
+--- Writes to standard output, at once, without a line end.
+--- @param text string
+--- Source: ours
+process.put = core.put
+
 --- Time since this process started.
 --- @return number seconds
 --- Source: proc(5), /proc/self/stat

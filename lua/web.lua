@@ -7,6 +7,7 @@ local db = require("db")
 local generation = require("generation")
 require("kinds")
 local log = require("log")
+local notify = require("notify")
 local process = require("process")
 local route = require("route")
 local server = require("core.server")
@@ -57,30 +58,19 @@ local function listen(dispatch)
   return srv
 end
 
--- The generation a crashed process had comes out of the database: the files may be half edited.
-local function first_generation()
-  local id = control.generation()
-  if id then
-    local files = generation.stored(id)
-    if files then return generation.build(files) end
-    log.warn("generation is not in the database, using the files", { generation = id })
-  end
-  local g = generation.build(generation.read())
-  generation.store(g)
-  return g
-end
-
 -- Follows the control channel until it says stop.
 local function obey(srv)
+  local function on_control(line)
+    if generation.on_control(line) and has_tls() and (line == "reload" or line:find("^commit ")) then
+      local ok, message = srv:reload_tls()
+      if not ok then log.error("certificate not reloaded", { why = message }) end
+    end
+  end
   while true do
     local line = control.receive()
     if line == "stop" then return end
-    task.start(function()
-      if generation.on_control(line) and has_tls() and (line == "reload" or line:find("^commit ")) then
-        local ok, message = srv:reload_tls()
-        if not ok then log.error("certificate not reloaded", { why = message }) end
-      end
-    end)
+    local topic = line:match("^notify (.*)$")
+    if topic then notify.heard(topic) else task.start(on_control, line) end
   end
 end
 
@@ -99,7 +89,7 @@ function web.main(args)
   db.main():migrate()
   auth.first_start()
   local dispatch = route.dispatch
-  generation.swap(first_generation())
+  generation.swap(generation.first())
   local current = generation.current
   local srv = listen(function(r) return dispatch(r, current()) end)
   process.set_server(srv)

@@ -23,6 +23,7 @@ static const luaL_Reg MODULES[] = {
     { "core.server", luaopen_core_server },
     { "core.sheet", luaopen_core_sheet },
     { "core.settings", luaopen_core_settings },
+    { "core.signal", luaopen_core_signal },
     { "core.task", luaopen_core_task },
     { "core.tensor", luaopen_core_tensor },
     { "core.tide", luaopen_core_tide },

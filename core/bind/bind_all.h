@@ -22,6 +22,7 @@ int luaopen_core_process(lua_State *L);
 int luaopen_core_server(lua_State *L);
 int luaopen_core_sheet(lua_State *L);
 int luaopen_core_settings(lua_State *L);
+int luaopen_core_signal(lua_State *L);
 int luaopen_core_task(lua_State *L);
 int luaopen_core_tensor(lua_State *L);
 int luaopen_core_tide(lua_State *L);

@@ -9,12 +9,17 @@
  *   disk(path) --> total, free bytes   or nil, message, code
  *   watch_lag()                        begins to measure how late the loop is
  *   lag() --> { last, mean, max } seconds of the last quarter of a minute, or nil
+ *   machine_id() --> text              the same for all processes whose numbers we can see
+ *   is_terminal() --> boolean          standard output
+ *   put(text)                          to standard output, at once, without a line end
+ *   is_alive(pid) --> boolean          a process of machine_id()
  *   version                            of this program
  *
  * Files of /proc never wait for a disk, so they are read on the loop.
  */
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -253,7 +258,55 @@ static int l_lag(lua_State *L)
     return 1;
 }
 
+/* Machine since its start, and namespace of process numbers: containers have one of their own. */
+static int l_machine_id(lua_State *L)
+{
+    char boot[64], space[64];
+
+    if (read_small("/proc/sys/kernel/random/boot_id", boot, sizeof boot) != 0)
+        snprintf(boot, sizeof boot, "%s", "unknown");
+    boot[strcspn(boot, "\n")] = '\0';
+    ssize_t n = readlink("/proc/self/ns/pid", space, sizeof space - 1);
+    space[n > 0 ? n : 0] = '\0';
+    lua_pushfstring(L, "%s %s", boot, space);
+    return 1;
+}
+
+static int l_is_terminal(lua_State *L)
+{
+    lua_pushboolean(L, isatty(STDOUT_FILENO));
+    return 1;
+}
+
+static int l_put(lua_State *L)
+{
+    size_t n;
+    const char *text = luaL_checklstring(L, 1, &n);
+
+    fwrite(text, 1, n, stdout);
+    fflush(stdout);
+    return 0;
+}
+
+static int l_is_alive(lua_State *L)
+{
+    lua_Integer pid = luaL_checkinteger(L, 1);
+    char path[64], stat[512];
+
+    luaL_argcheck(L, pid > 0 && pid <= INT32_MAX, 1, "the number of a process expected");
+    if (kill((pid_t)pid, 0) != 0 && errno == ESRCH) {
+        lua_pushboolean(L, 0);
+        return 1;
+    }
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    const char *end = read_small(path, stat, sizeof stat) == 0 ? strrchr(stat, ')') : NULL;
+    lua_pushboolean(L, end == NULL || (strncmp(end, ") Z", 3) != 0 && strncmp(end, ") X", 3) != 0));
+    return 1;
+}
+
 static const luaL_Reg FUNCTIONS[] = {
+    { "is_terminal", l_is_terminal }, { "put", l_put },
+    { "machine_id", l_machine_id }, { "is_alive", l_is_alive },
     { "monotonic", l_monotonic }, { "pid", l_pid },   { "uptime", l_uptime },
     { "usage", l_usage },         { "machine", l_machine }, { "disk", l_disk },
     { "watch_lag", l_watch_lag }, { "lag", l_lag },   { NULL, NULL },

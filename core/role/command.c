@@ -26,6 +26,19 @@ int role_module(const char *module, int with_database, int argc, char **argv)
     return boot_close(&b);
 }
 
+int role_jobs(int argc, char **argv)
+{
+    char answer[256];
+    struct err e;
+    int code = role_module("cli.jobs", 1, argc, argv);
+
+    if (code == 2) /* the settings were refused: there is no data folder to speak of */
+        return code;
+    (void)datadir_ask("notify jobs", answer, sizeof answer, &e); /* without a server there is nobody */
+    (void)datadir_ask("notify e *", answer, sizeof answer, &e);
+    return code;
+}
+
 int role_reload(int argc, char **argv)
 {
     char answer[8192];

@@ -506,6 +506,7 @@ static int open_all(struct supervise *s, struct err *e)
     if (control_listen(s, e) != 0) /* without it only `plastinka reload` is missed */
         LOG(LOG_WARN, "no control socket", LOG_S("why", e->text));
     add_children(s, "web", s->sockets.n, &s->sockets);
+    add_children(s, "work", (int)conf_int("work_processes"), NULL);
     for (int i = 0; i < s->n_children; i++)
         if (child_start(&s->children[i], e) != 0)
             return -1;

@@ -6,6 +6,7 @@ local openapi = require("openapi")
 local process = require("process")
 local prometheus = require("prometheus")
 local reply = require("reply")
+local retry = require("retry")
 
 local COMPONENT = { status = "healthy|degraded|unhealthy", ["details?"] = "object" }
 
@@ -64,6 +65,25 @@ return {
       cpus = "integer", loop_lag_ms = "number",
     } },
     run = health.system,
+  },
+
+  ["GET /health/retry-stats"] = {
+    summary = "What was tried again, with what success", tags = { "health" }, role = "viewer",
+    response = { [200] = {
+      total_retries = "integer", successful_retries = "integer", exhausted_retries = "integer",
+      successful_after_retry = "integer", high_failure_operations = "text[]", operation_stats = "object",
+      exception_stats = "object", timestamp = "datetime",
+    } },
+    run = function() return retry.stats() end,
+  },
+
+  ["POST /health/retry-stats/reset"] = {
+    summary = "Begin the retry statistics anew", tags = { "health" }, role = "operator",
+    response = { [200] = { status = "text", message = "text" } },
+    run = function()
+      retry.reset()
+      return { status = "ok", message = "retry statistics begin anew" }
+    end,
   },
 
   ["GET /metrics"] = {

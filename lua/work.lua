@@ -1,0 +1,277 @@
+-- work.lua - the main of a job process: claims jobs, runs each as a run of its own, keeps their
+-- leases, takes over from workers that died, until it is told to stop.
+--
+-- One loop claims; it wakes when somebody says "jobs", when a place is free, and after
+-- job_poll_seconds by itself. What one job does, by its end or not, is in work_one.lua.
+
+local control = require("core.control")
+local core = require("core.task")
+local crypto = require("crypto")
+local db = require("db")
+local generation = require("generation")
+local job_log = require("job_log")
+require("job_files")
+require("job_wait")
+require("kinds")
+local log = require("log")
+local notify = require("notify")
+local process = require("process")
+local queue = require("job_queue")
+local settings = require("settings")
+local task = require("task")
+local time = require("time")
+local work_one = require("work_one")
+
+local work = {}
+
+local STOP_SECONDS = 5  -- jobs in flight may end by themselves for so long
+local PUMP_SECONDS = 0.02
+local BUILT_MAX = 8     -- generations kept built, for pinned jobs
+
+local running = {}      -- job_id -> context of work_one
+local n_running = 0
+local n_claims = 0
+local wake = notify.signal("jobs")
+local worker = { id = crypto.uuid(), stopping = false }
+local built, built_order = {}, {}
+
+-- The generation a job is pinned to; nil and why when there is none or it does not load.
+local function pinned(id)
+  local current = generation.current()
+  if id == nil or current.id == id then return current end
+  if built[id] then return built[id] end
+  local files = generation.stored(id)
+  if not files then return nil, "the workflows this job began with are not in the database any more" end
+  local ok, g = pcall(generation.build, files)
+  if not ok then return nil, "the workflows this job began with do not load: " .. (g.message or tostring(g)) end
+  built[id] = g
+  built_order[#built_order + 1] = id
+  if #built_order > BUILT_MAX then built[table.remove(built_order, 1)] = nil end
+  return g
+end
+
+local function start(row)
+  local one = { row = row }
+  running[row.job_id] = one
+  n_running = n_running + 1
+  task.start(function()
+    local ok, err = pcall(work_one.run, one, pinned)
+    if not ok then
+      log.error("job left to others", { job = row.job_id, why = type(err) == "table" and err.message or tostring(err) })
+    end
+    if running[row.job_id] == one then running[row.job_id] = nil end
+    n_running = n_running - 1
+    notify.fire(wake)
+  end)
+end
+
+--- Claims and starts jobs.
+--- Waits.
+--- @param n integer  at most so many
+--- @param id string?  only this job
+--- @return integer  how many were started
+--- Raises: busy, full, io
+--- Source: ours
+function work.claim(n, id)
+  n_claims = n_claims + 1
+  local rows = queue.claim(worker.id .. "/" .. n_claims, n, settings.job_lease_seconds, id)
+  for _, row in ipairs(rows) do start(row) end
+  return #rows
+end
+
+local function wake_sleepers()
+  local d, now = db.main(), queue.stamp()
+  if d:value("SELECT 1 FROM jobs WHERE queue = 'asleep' AND run_at <= ? LIMIT 1", { now }) then
+    d:exec("UPDATE jobs SET queue = 'ready', run_at = NULL, waiting_for = NULL "
+      .. "WHERE queue = 'asleep' AND run_at <= ?", { now })
+  end
+end
+
+-- Seconds until the next sleeper, at most `most`.
+local function until_next(most)
+  local next_at = db.main():value("SELECT min(run_at) FROM jobs WHERE queue = 'asleep'")
+  if not next_at then return most end
+  return math.max(0, math.min(most, time.parse(next_at) - time.now() + 0.001))
+end
+
+-- The claiming loop.
+local function claim_loop()
+  local places, poll = settings.job_concurrency, settings.job_poll_seconds
+  local seen = notify.count(wake)
+  while not worker.stopping do
+    local ok, pause = pcall(function()
+      wake_sleepers()
+      local free = places - n_running
+      if free > 0 and queue.has_ready() and work.claim(math.min(free, 64)) == math.min(free, 64) then return 0 end
+      return until_next(poll)
+    end)
+    if not ok then
+      log.warn("jobs cannot be claimed", { why = type(pause) == "table" and pause.message or tostring(pause) })
+      pause = poll
+    end
+    notify.wait(wake, seen, pause)
+    seen = notify.count(wake)
+  end
+end
+
+-- Ends jobs of this process that somebody wants cancelled.
+local function look_for_cancelled()
+  local ids = {}
+  for id in pairs(running) do ids[#ids + 1] = id end
+  for _, id in ipairs(ids) do
+    if db.main():value("SELECT is_cancel_asked FROM jobs WHERE job_id = ?", { id }) == 1 and running[id] then
+      work_one.stop(running[id], "cancelled", "cancelled on request")
+    end
+  end
+end
+
+local function renew()
+  local list, ones, until_ = {}, {}, queue.stamp(time.now() + settings.job_lease_seconds)
+  for id, one in pairs(running) do
+    ones[#ones + 1] = one
+    list[#list + 1] = { "UPDATE jobs SET lease_until = ? WHERE job_id = ? AND lease_owner = ? AND queue = 'running'",
+                        { until_, id, one.row.lease_owner } }
+  end
+  list[#list + 1] = { "UPDATE workers SET seen_at = ?, generation = ? WHERE worker_id = ?",
+                      { queue.stamp(), generation.current().id, worker.id } }
+  local done = db.main():write(list)
+  for i, one in ipairs(ones) do
+    if done[i].changes == 0 and not one.is_ended then work_one.stop(one, "lost", "the lease was lost") end
+  end
+end
+
+-- Jobs whose worker is gone: at once when it was on this machine, else when the lease has lapsed.
+local function take_over()
+  local d, here = db.main(), process.machine_id()
+  local workers = {}
+  for _, w in ipairs(d:query("SELECT worker_id, host, pid FROM workers")) do
+    if w.host == here then workers[w.worker_id] = process.is_alive(w.pid) and "alive" or "dead" end
+  end
+  local now, taken = queue.stamp(), 0
+  for _, j in ipairs(d:query("SELECT job_id, lease_owner, lease_until, n_deaths FROM jobs WHERE queue = 'running' "
+      .. "AND lease_until IS NOT NULL")) do
+    local state = workers[j.lease_owner:match("^([^/]*)/")]
+    if state == "dead" or (state == nil and j.lease_until < now) then
+      if queue.take_over(j) then
+        taken = taken + 1
+        log.warn("job taken over", { job = j.job_id, deaths = j.n_deaths + 1 })
+        notify.job(j.job_id)
+      end
+    end
+  end
+  for id, state in pairs(workers) do
+    if state == "dead" then d:exec("DELETE FROM workers WHERE worker_id = ?", { id }) end
+  end
+  if taken > 0 then notify.fire(wake) end
+end
+
+local function guarded(what, fn)
+  local ok, err = pcall(fn)
+  if not ok then log.warn(what, { why = type(err) == "table" and err.message or tostring(err) }) end
+end
+
+-- Every second what must be quick, every third of a lease what must be sure.
+local function watch_loop()
+  local due = 0
+  while true do
+    if next(running) then guarded("cancelled jobs not looked for", look_for_cancelled) end
+    if process.monotonic() >= due then
+      due = process.monotonic() + settings.job_lease_seconds / 3
+      guarded("leases not renewed", renew)
+      guarded("dead workers not looked for", take_over)
+    end
+    task.sleep(1)
+  end
+end
+
+--- Prepares this process for running jobs: its row, what runs beside the jobs.
+--- Waits.
+--- @param role string  "work" | "run"
+--- Source: ours
+function work.open(role)
+  db.main():exec("INSERT INTO workers(worker_id, host, pid, role, generation) VALUES (?, ?, ?, ?, ?)",
+    { worker.id, process.machine_id(), process.pid(), role, generation.current().id })
+  notify.on("cancel", function(id)
+    if running[id] then work_one.stop(running[id], "cancelled", "cancelled on request") end
+  end)
+  notify.has_pump = true
+  task.start(notify.pump, PUMP_SECONDS)
+  task.start(job_log.keep)
+  task.start(watch_loop)
+end
+
+--- Waits until what runs has ended, puts back what has not in time, and takes its row away.
+--- Waits.
+--- @param seconds number?
+--- Source: ours
+function work.close(seconds)
+  worker.stopping = true
+  local limit = process.monotonic() + (seconds or STOP_SECONDS)
+  while n_running > 0 and process.monotonic() < limit do task.sleep(0.02) end
+  for _, one in pairs(running) do work_one.stop(one, "stopped", "the worker stops") end
+  limit = process.monotonic() + STOP_SECONDS
+  while n_running > 0 and process.monotonic() < limit do task.sleep(0.02) end
+  guarded("worker not signed off", function()
+    db.main():exec("DELETE FROM workers WHERE worker_id = ?", { worker.id })
+  end)
+end
+
+--- Whether a job runs in this process.
+--- @param id string
+--- @return boolean
+--- Source: ours
+function work.has(id)
+  return running[id] ~= nil
+end
+
+--- Follows the control channel until it says stop.
+--- Waits.
+--- Source: ours
+function work.obey()
+  while true do
+    local line = control.receive()
+    if line == "stop" then return end
+    local topic = line:match("^notify (.*)$")
+    if topic then
+      notify.heard(topic)
+    else
+      task.start(generation.on_control, line)
+    end
+  end
+end
+
+--- Runs jobs until told to stop; called once by `plastinka work`.
+--- @param args table  what is left of the command line
+--- @return integer  exit code
+--- Source: ours
+function work.main(args)
+  if args[1] == "--help" then
+    print("usage: plastinka work [--data DIR] [--workflows DIR] [--job-concurrency N] [--SETTING VALUE ...]\n\n"
+      .. "One process that runs jobs. `plastinka serve` starts one by itself. SIGTERM stops it: jobs that do not\n"
+      .. "end at once go on in the next one.")
+    return 0
+  elseif args[1] then
+    error("plastinka work: unknown argument " .. args[1], 0)
+  end
+  db.main():migrate()
+  generation.swap(generation.first())
+  work.open("work")
+  if control.supervised() then
+    control.send("up " .. generation.current().id)
+  else
+    print("working")
+    generation.watch_alone()
+  end
+  log.info("work process up", { worker = worker.id, places = settings.job_concurrency,
+    generation = generation.current().id })
+  local claiming = task.start(claim_loop)
+  work.obey()
+  worker.stopping = true
+  notify.fire(wake)
+  work.close()
+  core.cancel(claiming)
+  log.info("work process stopped", { worker = worker.id })
+  return 0
+end
+
+return work
