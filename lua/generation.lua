@@ -86,7 +86,7 @@ local function compile(path, text, env)
   return fn
 end
 
--- The require that the files of one generation share: workflows/lib/, then public modules.
+-- The require that the files of one generation share: workflows/lib/, single files, public modules.
 local function make_require(files, env_of)
   local loaded = {}
   return function(name)
@@ -95,6 +95,7 @@ local function make_require(files, env_of)
     if value == false then error("module '" .. name .. "' requires itself, by way of others", 2) end
     if value ~= nil then return value end
     local path = "lib/" .. name .. ".lua"
+    if not files[path] and name:find("^[%w_]+$") then path = name .. ".lua" end -- a single file: catalogue.lua
     if files[path] then
       loaded[name] = false
       value = compile(path, files[path], env_of())(name)
@@ -105,7 +106,7 @@ local function make_require(files, env_of)
       return value
     end
     if PUBLIC[name] then return require(name) end
-    error("module '" .. name .. "' not found: neither workflows/" .. path .. " nor a module of lua/", 2)
+    error("module '" .. name .. "' not found: neither workflows/lib/" .. name .. ".lua nor a module of lua/", 2)
   end
 end
 

@@ -4,6 +4,7 @@
 local generation = require("generation")
 local kinds = {}
 
+generation.kind("catalogue", require("catalogue").kind)
 generation.kind("routes", require("route").kind)
 generation.kind("jobs", require("job_def").kind)
 
