@@ -50,7 +50,9 @@ function catalogue.check(path, d)
         bad(path, where .. "." .. kind .. " is " .. tostring(c[kind]) .. ', expected "required" or "optional"')
       end
     end
-    if type(c.headers) ~= "table" or #c.headers == 0 then bad(path, where .. ".headers is missing: what files call it") end
+    if type(c.headers) ~= "table" or #c.headers == 0 then
+      bad(path, where .. ".headers is missing: what files call it")
+    end
     for _, h in ipairs(c.headers) do
       if type(h) ~= "string" then bad(path, where .. ".headers has a " .. type(h)) end
       if headers[h] then bad(path, where .. ": the header " .. h .. " is also of " .. headers[h]) end

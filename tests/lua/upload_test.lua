@@ -39,7 +39,8 @@ local n_files = 0
 local function file(kind, rows, head)
   n_files = n_files + 1
   local path = ("%s/%d.csv"):format(folder, n_files)
-  fs.write(path, (head or HEAD) .. (kind == "stock" and "Экземпляры" or "Дата заказа") .. "\n" .. table.concat(rows, "\n") .. "\n")
+  head = (head or HEAD) .. (kind == "stock" and "Экземпляры" or "Дата заказа")
+  fs.write(path, head .. "\n" .. table.concat(rows, "\n") .. "\n")
   return { kind = kind, path = path, name = kind .. ".csv" }
 end
 
@@ -52,8 +53,8 @@ local function upload(files, fields, opt, gen)
   local u = gen.routes.upload
   local d <close> = u.scratch(("%s/s%d.db"):format(folder, n_runs))
   fields = u.fields(fields)
-  return u.run(d, main, { catalogue = gen.routes.catalogue, files = files, fields = fields, hash = u.hash(files, fields),
-                          current_year = 2026, job_id = opt.job_id }, opt.step and function(name, fn)
+  return u.run(d, main, { catalogue = gen.routes.catalogue, files = files, fields = fields, job_id = opt.job_id,
+                          hash = u.hash(files, fields), current_year = 2026 }, opt.step and function(name, fn)
     return opt.step(d, name, fn)
   end)
 end
@@ -61,7 +62,8 @@ local function count(name) return main:value("SELECT count(*) FROM " .. name) en
 
 -- a dry run tells all and stores nothing; what has to be pulled back to its sale is a warning
 local stock = file("stock", { item("A", 1000, "2025-02-01", 5) })
-local february = { stock, file("sales", { item("A", 1000, "2025-02-20", "2025-02-10"), item("B", 500, "2025-01-01", "2025-02-28") }) }
+local february = { stock, file("sales", { item("A", 1000, "2025-02-20", "2025-02-10"),
+                                          item("B", 500, "2025-01-01", "2025-02-28") }) }
 local r = upload(february, { dry_run = true })
 same(r.is_published, false, "dry")
 same(r.stock_warnings, 1, "warnings")
@@ -83,7 +85,8 @@ same(upload(february).duplicate_of, "j1", "the same files once more")
 same(upload(february, { dry_run = true }).changes.months[1].is_replaced, true, "a dry run of the same")
 
 -- steps that are remembered without their scratch file are done again
-local march = { file("stock", { item("A", 1000, "2025-02-01", 3) }), file("sales", { item("A", 1000, "2025-02-01", "2025-03-31") }) }
+local march = { file("stock", { item("A", 1000, "2025-02-01", 3) }),
+                file("sales", { item("A", 1000, "2025-02-01", "2025-03-31") }) }
 local memory = {}
 local ok = pcall(upload, march, nil, { step = function(_, name, fn)
   if name == "features" then error("power cut", 0) end
@@ -98,10 +101,11 @@ same(r.products_known, 1, "known")
 same(count("data_months"), 2, "two months")
 
 -- an older month again leaves the newer one and its first day as they are
-local facts = "SELECT group_concat(x) FROM (SELECT multiindex_id || ' ' || data_date || ' ' || value AS x FROM fact_stock "
-  .. "WHERE data_date >= '2025-03-01' ORDER BY 1)"
+local facts = "SELECT group_concat(x) FROM (SELECT multiindex_id || ' ' || data_date || ' ' || value AS x "
+  .. "FROM fact_stock WHERE data_date >= '2025-03-01' ORDER BY 1)"
 local before = main:value(facts)
-upload({ file("stock", { item("A", 1000, "2025-02-01", 50) }), file("sales", { item("A", 1000, "2025-01-20", "2025-02-28") }) })
+upload({ file("stock", { item("A", 1000, "2025-02-01", 50) }),
+         file("sales", { item("A", 1000, "2025-01-20", "2025-02-28") }) })
 same(main:value(facts), before, "March is untouched")
 same(main:value("SELECT sum(value) FROM fact_stock_changes WHERE data_date < '2025-03-01'"), 49, "February is new")
 same(count("fact_sales"), 2, "one sale a month")
@@ -117,8 +121,8 @@ other = other:gsub("rules = {", [[rules = {
 local edited = build(other)
 same(edited.id ~= g.id, true, "another generation")
 local head = HEAD:gsub("Цена, руб.", "Price")
-r = upload({ file("stock", { item("q", 1000, "2025-02-01", 5) }, head), file("sales", { item("Q", 7, "2025-02-01", "2025-04-30") }, head) },
-  nil, nil, edited)
+r = upload({ file("stock", { item("q", 1000, "2025-02-01", 5) }, head),
+             file("sales", { item("Q", 7, "2025-02-01", "2025-04-30") }, head) }, nil, nil, edited)
 same(r.products, 2, "two prices")
 same(main:value("SELECT count(*) FROM dim_multiindex_mapping WHERE artist = 'Q'"), 2, "one artist")
 

@@ -73,7 +73,8 @@ function calendar.check_global(main, cal, overwrite)
     ORDER BY month LIMIT ]] .. MISSING_MAX, { first = cal.first_month, last = cal.last_month }))
   if #missing > 0 then
     error({ code = "law_global_monotonicity", status = 422, details = { missing_months = missing },
-            message = "between what is stored and this upload " .. table.concat(missing, ", ", 1, math.min(#missing, 5)) ..
+            message = "between what is stored and this upload " ..
+              table.concat(missing, ", ", 1, math.min(#missing, 5)) ..
               " would be missing: upload those months first, or everything anew with overwrite" }, 0)
   end
 end
@@ -89,7 +90,8 @@ function calendar.check_snapshot(d, cal, empty)
     WHERE item.kind = 'stock' AND item.created_date >= ? ORDER BY raw.file, raw.row LIMIT 10]], { cal.snapshot })
   if cal.snapshot > cal.last_sale and #rows == 0 then return end
   error({ code = "law_snapshot_coherence", status = 422,
-          details = { snapshot_date = cal.snapshot, last_sale_date = cal.last_sale, rows = #rows > 0 and rows or empty },
+          details = { snapshot_date = cal.snapshot, last_sale_date = cal.last_sale,
+                      rows = #rows > 0 and rows or empty },
           message = "the stock is said to be of the start of " .. cal.snapshot ..
             (cal.snapshot > cal.last_sale and ", but has items created on that day or later"
               or ", but there are sales until " .. cal.last_sale) ..

@@ -166,7 +166,9 @@ function publish.publish(d, main, up)
         d:exec("DELETE FROM shop." .. name)
       end
     end
-    local stored = { query = function(_, sql, args) return d:query((sql:gsub("data_months", "shop.data_months")), args) end }
+    local stored = { query = function(_, sql, args)
+      return d:query((sql:gsub("data_months", "shop.data_months")), args)
+    end }
     calendar.check_global(stored, cal, up.overwrite)
     local run = d:exec([[INSERT INTO shop.processing_runs(job_id, end_time, status, source_files, content_hash,
         snapshot_date, is_overwrite)
