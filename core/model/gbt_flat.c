@@ -100,20 +100,27 @@ static int make_views(struct laying *l, struct err *e)
 {
     struct gbt_flat *f = l->f;
     const struct gbt_model *m = f->m;
-    size_t total = 1, at = 0;
+    size_t total = 1, at = 0, n_views = 1;
 
     l->view_of = mem_alloc((size_t)m->n_features * 8 * sizeof *l->view_of);
     for (int i = 0; i < m->n_features; i++)
         total += (size_t)1 << steps_of(l->n_bounds[i]);
     f->ranks = mem_alloc(total * sizeof *f->ranks);
-    f->views = mem_zero((size_t)m->n_features * 8, sizeof *f->views);
-    if (l->view_of == NULL || f->ranks == NULL || f->views == NULL)
+    if (l->view_of == NULL || f->ranks == NULL)
         return err_set(e, ERR_NOMEM, "no memory to lay out %d features", m->n_features);
     for (int i = 0; i < m->n_features * 8; i++)
         l->view_of[i] = -1;
     for (int i = 0; i < f->n_trees; i++)
-        for (int k = 0; k < m->trees[i]->n_leaves - 1; k++)
-            l->view_of[m->trees[i]->feature[k] * 8 + view_kind(m->trees[i]->decision[k])] = 0;
+        for (int k = 0; k < m->trees[i]->n_leaves - 1; k++) {
+            int *view = &l->view_of[m->trees[i]->feature[k] * 8 +
+                                    view_kind(m->trees[i]->decision[k])];
+
+            n_views += *view < 0;
+            *view = 0;
+        }
+    f->views = mem_zero(n_views, sizeof *f->views);
+    if (f->views == NULL)
+        return err_set(e, ERR_NOMEM, "no memory to lay out %zu features", n_views);
     for (int i = 0; i < m->n_features; i++) {
         int steps = steps_of(l->n_bounds[i]);
 
