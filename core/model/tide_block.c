@@ -224,13 +224,12 @@ int tide_block_tasks(struct tide_block *b, struct tide_task *tasks, float *grads
 {
     const struct tide_block_at *at = &b->at;
 
-    tasks[0] = (struct tide_task){grads + at->w1, grads + at->b1, b->dh, x, b->D, ldx, b->D, b->I,
-                                  K};
-    tasks[1] = (struct tide_task){grads + at->ws, grads + at->bs, b->dpre, x, b->O, ldx, b->O,
-                                  b->I, K};
-    tasks[2] = (struct tide_task){grads + at->w2, grads + at->b2, b->da, b->h, b->O, b->D, b->O,
-                                  b->D, K};
-    return 3;
+    tasks[0] = (struct tide_task){.of = {{grads + at->w1, grads + at->b1, b->dh, b->D},
+                                         {grads + at->ws, grads + at->bs, b->dpre, b->O}},
+                                  .x = x, .ldx = ldx, .I = b->I, .K = K};
+    tasks[1] = (struct tide_task){.of = {{grads + at->w2, grads + at->b2, b->da, b->O}},
+                                  .x = b->h, .ldx = b->D, .I = b->D, .K = K};
+    return 2;
 }
 
 /* --- weight gradients, cut into ranges of columns --- */
@@ -250,17 +249,20 @@ static void task_chunk(void *ctx, int chunk, int lane)
     float *room = p->room + (size_t)lane * TIDE_ROOM;
     int col = p->col[chunk], n = t->I - col < TIDE_COLS ? t->I - col : TIDE_COLS;
 
-    if (col == 0 && t->db != NULL) {
-        memset(t->db, 0, (size_t)t->O * sizeof *t->db);
-        k->colsum(t->db, t->dy, t->ldy, (int)t->K, t->O);
+    for (int i = 0; col == 0 && i < 2 && t->of[i].dy != NULL; i++) {
+        memset(t->of[i].db, 0, (size_t)t->of[i].O * sizeof *t->of[i].db);
+        k->colsum(t->of[i].db, t->of[i].dy, t->of[i].O, (int)t->K, t->of[i].O);
     }
     for (size_t at = 0; at < t->K; at += TIDE_DEPTH) {
         int depth = t->K - at < TIDE_DEPTH ? (int)(t->K - at) : TIDE_DEPTH;
-        struct gemm g = {.c = t->dw + col, .ldc = t->I, .a = t->dy + (ptrdiff_t)at * t->ldy,
-                         .rs = 1, .cs = t->ldy, .b = room, .m = t->O, .n = n, .k = depth,
-                         .add = at > 0};
         k->pack_rows(room, t->x + (ptrdiff_t)at * t->ldx + col, t->ldx, depth, n);
-        k->gemm(&g);
+        for (int i = 0; i < 2 && t->of[i].dy != NULL; i++) {
+            struct gemm g = {.c = t->of[i].dw + col, .ldc = t->I,
+                             .a = t->of[i].dy + (ptrdiff_t)at * t->of[i].O, .rs = 1,
+                             .cs = t->of[i].O, .b = room, .m = t->of[i].O, .n = n, .k = depth,
+                             .add = at > 0};
+            k->gemm(&g);
+        }
     }
 }
 

@@ -65,16 +65,21 @@ void tide_block_bwd_hidden(struct tide_block *b, size_t r0, int rows);
 /* Gradients of gamma and beta over the first K rows, set; for a block with norm. In f64. */
 void tide_block_norm_grads(struct tide_block *b, float *grads, size_t K);
 
-/* One weight gradient: dW (O, I) = dY (K, O)' X (K, I), db (O) = sum over K of dY. */
+/* One or two weight gradients of the same input: dW (O, I) = dY (K, O)' X (K, I), db (O) = sum over
+ * K of dY. */
 struct tide_task {
-    float *dw, *db; /* set, not added to; db may be NULL */
-    const float *dy, *x;
-    ptrdiff_t ldy, ldx;
-    int O, I;
+    struct {
+        float *dw, *db;  /* set, not added to */
+        const float *dy; /* NULL: there is no second */
+        int O;
+    } of[2];
+    const float *x;
+    ptrdiff_t ldx;
+    int I;
     size_t K;
 };
 
-/* Writes the block's three tasks over its first K rows, gradients into `grads`. Returns 3. */
+/* Writes the block's two tasks over its first K rows, gradients into `grads`. Returns 2. */
 int tide_block_tasks(struct tide_block *b, struct tide_task *tasks, float *grads, const float *x,
                      ptrdiff_t ldx, size_t K);
 

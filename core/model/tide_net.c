@@ -261,7 +261,7 @@ static void weights(struct tide_work *w)
     struct tide_layout *l = &w->l;
     const size_t B = (size_t)w->batch->B, C = (size_t)c->n_targets;
     const int HQ = c->output_chunk * w->t->Q, L = c->input_chunk;
-    struct tide_task tasks[3 * (TIDE_CHAIN + 3) + 1];
+    struct tide_task tasks[2 * (TIDE_CHAIN + 3) + 1];
     int n = 0;
 
     for (int i = 0; i < l->n_chain; i++)
@@ -276,15 +276,12 @@ static void weights(struct tide_work *w)
     if (w->future.used)
         n += tide_block_tasks(&w->future.block, tasks + n, w->grads, w->future.rows,
                               w->future.block.I, w->future.n_rows);
-    tasks[n++] = (struct tide_task){w->grads + l->skip_w,
-                                    w->grads + l->skip_b,
-                                    C > 1 ? w->dsk : l->temporal.dy,
-                                    C > 1 ? w->zt : w->in,
-                                    HQ,
-                                    C > 1 ? L : l->in_width,
-                                    HQ,
-                                    L,
-                                    B * C};
+    tasks[n++] = (struct tide_task){.of = {{w->grads + l->skip_w, w->grads + l->skip_b,
+                                            C > 1 ? w->dsk : l->temporal.dy, HQ}},
+                                    .x = C > 1 ? w->zt : w->in,
+                                    .ldx = C > 1 ? L : l->in_width,
+                                    .I = L,
+                                    .K = B * C};
     tide_tasks_run(tasks, n, w->room, w->par);
     par_run(w->par, l->n_chain + 3, norm_chunk, w);
     for (size_t i = 0; c->rin && c->rin_affine && i < C; i++) {

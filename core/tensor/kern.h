@@ -78,7 +78,8 @@ struct kern {
     void (*mask)(uint16_t *words, size_t first, size_t n, uint64_t key, uint64_t stream,
                  uint32_t keep);
 
-    /* out (n) += sum over rows of x (rows, n), rows ld apart; in f64, in row order. */
+    /* out (n) += sum over rows of x (rows, n), rows ld apart; in f64, in row order: a sum
+     * that cancels must come out as 0, or Adam makes a step of rounding noise. */
     void (*colsum)(float *out, const float *x, ptrdiff_t ld, int rows, int n);
     void (*add)(float *y, const float *x, size_t n);  /* y += x */
     double (*dot)(const float *x, const float *y, size_t n); /* in f64: sixteen sums, then one */

@@ -14,6 +14,8 @@ import sys
 import time
 
 CHILD = "TIDE_BENCH_CHILD"
+# BENCH_CPU=1: processor time, to be judged with one thread only on a busy machine
+clock = time.process_time if "BENCH_CPU" in os.environ else time.monotonic
 PYTHON = "/usr/bin/python3"  # the one that sees Debian's packages
 
 
@@ -88,11 +90,11 @@ def torch_side(shape, threads, seconds):
             return net(look, f, st)
 
     def middle(fn, limit):
-        took, end = [], time.monotonic() + limit
-        while len(took) < 3 or time.monotonic() < end:
-            t0 = time.monotonic()
+        took, end = [], clock() + limit
+        while len(took) < 3 or clock() < end:
+            t0 = clock()
             fn()
-            took.append(time.monotonic() - t0)
+            took.append(clock() - t0)
         return sorted(took)[len(took) // 2]
 
     train()
