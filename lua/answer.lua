@@ -108,6 +108,7 @@ end
 --- @param err any  what was raised
 --- @param more table?  further headers
 --- @param is_route boolean?  raised by a route's own code
+--- @return any  nothing of use: the answer is on its way
 --- Source: RFC 9457; plastinka.md 1.4
 function answer.fail(r, err, more, is_route)
   local code, status, message, details, foreseen, after = fail.explain(err)

@@ -7,10 +7,13 @@ local task = require("task")
 local raise = require("raise")
 local http = {}
 
---- reply:json() reads the body; a body that is no JSON raises `remote`, naming the address.
 local Reply = {}
 Reply.__index = Reply
 
+--- The body read as JSON.
+--- @return any
+--- Raises: remote (a body that is no JSON), naming the address
+--- Source: ours
 function Reply:json()
   local ok, value = pcall(json.decode, self.body)
   if not ok then

@@ -16,8 +16,10 @@ local job = {}
 local NULL = db.null
 local IDEMPOTENT_SECONDS = 86400
 
+--- See job_view.lua.
 job.get, job.list, job.log, job.artifacts, job.steps = job_view.get, job_view.list, job_view.log, job_view.artifacts,
   job_view.steps
+--- See job_view.lua.
 job.history, job.exists, job.events = job_view.history, job_view.exists, job_view.events
 
 local function definition(name, g)

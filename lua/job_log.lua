@@ -157,6 +157,7 @@ local function clean(text)
   end
   return utf8.len(text) and text or (text:gsub("[\128-\255]", "?"))
 end
+--- Text for a column, bounded, and UTF-8 whatever it was: function(any) -> text.
 job_log.clean = clean
 
 --- job:progress(fraction, text).

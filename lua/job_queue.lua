@@ -22,10 +22,10 @@ local EVENT = "INSERT INTO job_events(job_id, type, at, message, data) VALUES (?
 --- @param moment number?  now
 --- @return string
 --- Source: ours
-local function stamp(moment)
+function queue.stamp(moment)
   return time.format(moment or time.now(), STAMP)
 end
-queue.stamp = stamp
+local stamp = queue.stamp
 
 -- false when the row that had to change is not as expected any more
 local function try_write(list)

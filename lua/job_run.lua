@@ -167,6 +167,7 @@ end
 --- Waits.
 --- @param name string  1 to 200 bytes, its own in this job
 --- @param fn function
+--- @param ... any  its arguments
 --- @return any  the first value fn returned
 --- Raises: what fn raised; invalid (a name used twice, a result that is no JSON)
 --- Source: ours
@@ -189,6 +190,7 @@ end
 --- Waits.
 --- @param name string
 --- @param fn function  (db, ...)
+--- @param ... any
 --- @return any
 --- Raises: as job:step
 --- Source: ours

@@ -65,6 +65,10 @@ function metrics.quantile(actual, forecast, levels, opt)
 end
 
 --- Mean pinball loss over rows and levels.
+--- @param actual tensor|table  (N)
+--- @param forecast tensor|table  (N, Q)
+--- @param levels table  (Q) ascending, between 0 and 1
+--- @param opt table? as metrics.quantile
 --- @return number
 function metrics.pinball(actual, forecast, levels, opt)
   return metrics.quantile(actual, forecast, levels, opt).pinball
@@ -102,13 +106,19 @@ function metrics.miws(samples, actual, opt)
   return (raise.check(interval("miws", samples, actual, opt):value()))
 end
 
---- MIC: how often the interval holds the actual. Higher is better. As metrics.miws.
+--- MIC: how often the interval holds the actual. Higher is better.
+--- @param samples tensor|table  (N, S)
+--- @param actual tensor|table  (N)
+--- @param opt table? as metrics.miws
 --- @return number
 function metrics.mic(samples, actual, opt)
   return (raise.check(interval("mic", samples, actual, opt):value()))
 end
 
---- Width against cover in one number. Lower is better. As metrics.miws; opt: low, high, single.
+--- Width against cover in one number. Lower is better.
+--- @param samples tensor|table  (N, S)
+--- @param actual tensor|table  (N)
+--- @param opt table? low, high, single, as metrics.miws
 --- @return number
 function metrics.miws_mic_ratio(samples, actual, opt)
   local conf = { for_ratio = true }
@@ -160,7 +170,10 @@ metrics.brier = class_score("brier")
 metrics.logloss = class_score("logloss")
 
 --- What saying "yes" at score >= threshold comes to.
+--- @param label tensor|table  (N) 0 or 1
+--- @param score tensor|table  (N)
 --- @param threshold number
+--- @param opt table? { weight = (N) }
 --- @return table  tp fp fn tn precision recall f1 accuracy threshold
 --- Raises: shape, nan, invalid
 --- Source: Fawcett 2006
@@ -168,14 +181,21 @@ function metrics.class_at(label, score, threshold, opt)
   return (raise.check(core.class_at(label, score, threshold, opt)))
 end
 
---- F1 at a threshold (default 0.5).
+--- F1 at a threshold.
+--- @param label tensor|table  (N) 0 or 1
+--- @param score tensor|table  (N)
+--- @param threshold number?  0.5
+--- @param opt table? { weight = (N) }
 --- @return number
 function metrics.f1(label, score, threshold, opt)
   return metrics.class_at(label, score, threshold or 0.5, opt).f1
 end
 
 --- Reliability table: bins of equal width over 0 to 1, and the expected calibration error.
+--- @param label tensor|table  (N) 0 or 1
+--- @param score tensor|table  (N), 0 to 1
 --- @param bins integer? 10
+--- @param opt table? { weight = (N) }
 --- @return table, number  list of { low, high, weight, mean_score, yes_rate }; the error
 --- Raises: shape, nan, invalid
 --- Source: ours

@@ -18,6 +18,7 @@ end
 --- @param value any
 --- @param message string?
 --- @param code string?
+--- @param ... any  what else there is
 --- @return any ... all arguments
 --- Raises: `code`
 function raise.check(value, message, code, ...)

@@ -20,7 +20,8 @@ local request = {}
 
 local RAW = {}
 request.RAW = RAW
-request.identify = nil -- set by lua/auth.lua: function(r) -> key or nil
+--- Whose key a request carries: function(r) -> key or nil; set by lua/auth.lua.
+request.identify = nil
 
 local methods = {}
 
@@ -34,6 +35,7 @@ local function must(value, message, code)
   end
   fail.raise("invalid_body", message)
 end
+--- Passes a value on; nil, message, code of reading a body becomes the error the client sees.
 request.must = must
 
 --- A header as the client sent it; several of one name are joined by ", ".
@@ -107,6 +109,7 @@ local function remote(r)
   end
   return ip
 end
+--- The address of the client, also behind proxies that are trusted: function(r) -> text.
 request.remote = remote
 
 local LAZY = {

@@ -215,6 +215,7 @@ end
 --- Answers one request: the body of on_request. Waits as its handler does.
 --- @param r core.request
 --- @param g table  generation: `routes` is what route.build returned
+--- @return any  nothing of use: the answer is on its way
 --- Source: ours
 function route.dispatch(r, g)
   local built = g.routes

@@ -8,7 +8,10 @@ local parse = require("schema_parse")
 local leaf = require("schema_leaf")
 local json = require("core.json")
 
-local schema = { nearest = parse.nearest }
+local schema = {}
+
+--- See schema_parse.lua: the nearest of some names.
+schema.nearest = parse.nearest
 
 local null = json.null
 local tell, show, make = leaf.tell, leaf.show, leaf.make

@@ -33,6 +33,7 @@ local show = leaf.show
 --- Adds an error: found a value where something else was expected.
 --- @param errs table  { n = count }
 --- @param kind string  word for programs: type, range, length, format, enum, missing, unknown_field
+--- @param message string  found and expected
 --- Source: ours
 function leaf.tell(errs, kind, message)
   local n = errs.n + 1

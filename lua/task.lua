@@ -14,6 +14,7 @@ end
 
 --- Waits.
 --- @param seconds number 0 to 86400
+--- @return nil
 --- Raises: cancelled
 --- Source: ours
 function task.sleep(seconds)
@@ -22,6 +23,7 @@ end
 
 --- Starts fn(...) beside the caller. It begins when the caller next waits.
 --- @param fn function
+--- @param ... any  its arguments
 --- @return task  a handle for task.wait, task.cancel, task.done
 --- Raises: nomem, limit
 function task.start(fn, ...)
@@ -102,6 +104,7 @@ end
 --- Calls fn(...) with a time limit on the wall clock.
 --- @param seconds number
 --- @param fn function
+--- @param ... any  its arguments
 --- @return any ...  what fn returned
 --- Raises: timeout; what fn raised
 function task.timeout(seconds, fn, ...)

@@ -70,7 +70,11 @@ local function main_of(page, name)
   return page.engine:get(name)
 end
 
--- Child first: the blocks of a child only register themselves, then its layout is asked.
+--- Child first: the blocks of a child only register themselves, then its layout is asked.
+--- @param name string
+--- @param env table
+--- @param out function  takes the pieces
+--- Raises: notfound, parse, limit, and what the template raises
 function Page:run(name, env, out)
   local t = main_of(self, name)
   while t.extends do
@@ -82,6 +86,11 @@ function Page:run(name, env, out)
   t.main(self, env, out)
 end
 
+--- A block of a template: registered while a child is run, else printed, the child's own first.
+--- @param name string
+--- @param fn function
+--- @param env table
+--- @param out function
 function Page:block(name, fn, env, out)
   local chain = self.chains[name]
   if chain == nil then
@@ -96,6 +105,11 @@ function Page:block(name, fn, env, out)
   self:call(name, 1, env, out)
 end
 
+--- Prints one link of the chain of a block.
+--- @param name string
+--- @param i integer  1 is the youngest child's
+--- @param env table
+--- @param out function
 function Page:call(name, i, env, out)
   local chain = self.chains[name]
   local before_name, before_i = self.block_name, self.block_i
@@ -105,10 +119,19 @@ function Page:call(name, i, env, out)
   self.block_name, self.block_i = before_name, before_i
 end
 
+--- Prints the block this one replaces.
+--- @param env table
+--- @param out function
 function Page:super(env, out)
   self:call(self.block_name, self.block_i + 1, env, out)
 end
 
+--- Prints another template here.
+--- @param name string
+--- @param env table  what it sees
+--- @param out function
+--- @param with table?  further values for it
+--- Raises: notfound, parse, limit, and what the template raises
 function Page:include(name, env, out, with)
   local inner = setmetatable({}, { __index = env })
   for k, v in pairs(with or {}) do inner[k] = v end

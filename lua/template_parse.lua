@@ -4,92 +4,12 @@
 -- text of a template is ours or our operators', but it is walked by plain finds all the same: no
 -- pattern here can take more than linear time.
 
-local raise = require("raise")
+local scan = require("template_scan")
 local parse = {}
 
 local PAIRS_MAX = 30 -- texts and values of one call; a Lua call takes some 250 arguments
 
-local function fail(p, line, message)
-  raise.error("parse", p.name .. ":" .. line .. ": " .. message)
-end
-
-local function count_lines(s, from, to)
-  local n, at = 0, from
-  while true do
-    at = s:find("\n", at, true)
-    if at == nil or at > to then return n end
-    n, at = n + 1, at + 1
-  end
-end
-
--- Position of the quote that ends the text begun at i, or nil.
-local function quote_end(s, i)
-  local q = s:sub(i, i)
-  local at = i + 1
-  while true do
-    at = s:find("[\\" .. q .. "\n]", at)
-    if at == nil or s:sub(at, at) == "\n" then return nil end
-    if s:sub(at, at) == q then return at end
-    at = at + 2
-  end
-end
-
--- Where `closer` stands outside of texts and brackets.
-local function find_close(p, from, closer)
-  local s, at, depth = p.source, from, 0
-  while true do
-    at = s:find("[\"'{}%%]", at)
-    if at == nil then fail(p, p.line, "the tag is not closed by " .. closer) end
-    local c = s:sub(at, at)
-    if depth == 0 and s:sub(at, at + #closer - 1) == closer then return at end
-    if c == "{" then
-      depth = depth + 1
-    elseif c == "}" then
-      depth = depth - 1
-      if depth < 0 then fail(p, p.line, "found }, expected " .. closer) end
-    elseif c ~= "%" then
-      at = quote_end(s, at)
-      if at == nil then fail(p, p.line, "a text in the tag is not closed") end
-    end
-    at = at + 1
-  end
-end
-
--- Pieces of an expression between single | outside of texts and brackets.
-local function split_filters(p, expr)
-  local pieces, from, at, depth = {}, 1, 1, 0
-  while true do
-    at = expr:find("[\"'(){}%[%]|]", at)
-    if at == nil then break end
-    local c = expr:sub(at, at)
-    if c == "'" or c == '"' then
-      at = quote_end(expr, at)
-      if at == nil then fail(p, p.line, "a text in the tag is not closed") end
-    elseif c == "(" or c == "{" or c == "[" then
-      depth = depth + 1
-    elseif c == "|" then
-      if depth == 0 then
-        pieces[#pieces + 1] = expr:sub(from, at - 1)
-        from = at + 1
-      end
-    else
-      depth = depth - 1
-    end
-    at = at + 1
-  end
-  pieces[#pieces + 1] = expr:sub(from)
-  return pieces
-end
-
-local function trim_end(s)
-  local n = #s
-  while n > 0 and s:find("^%s", n) do n = n - 1 end
-  return s:sub(1, n)
-end
-
-local function is_blank(s)
-  return s:find("%S") == nil
-end
+local fail, count_lines, is_blank, trim_end = scan.fail, scan.count_lines, scan.is_blank, scan.trim_end
 
 -- ---- code, line by line ----
 
@@ -162,7 +82,7 @@ local function expression(p, expr, what)
 end
 
 local function value(p, expr, is_raw)
-  local pieces = split_filters(p, expr)
+  local pieces = scan.filters(p, expr)
   local code = expression(p, pieces[1], "{{ }}")
   for i = 2, #pieces do
     local name = pieces[i]:match("^%s*([%a_][%w_]*)")
@@ -316,14 +236,14 @@ local function read_tag(p, at)
     return "comment", "", close + 2
   end
   if two == "{%" then
-    local close = find_close(p, at + 2, "%}")
+    local close = scan.close(p, at + 2, "%}")
     return "statement", s:sub(at + 2, close - 1), close + 2
   end
   if s:sub(at, at + 2) == "{{{" then
-    local close = find_close(p, at + 3, "}}}")
+    local close = scan.close(p, at + 3, "}}}")
     return "raw", s:sub(at + 3, close - 1), close + 3
   end
-  local close = find_close(p, at + 2, "}}")
+  local close = scan.close(p, at + 2, "}}")
   return "value", s:sub(at + 2, close - 1), close + 2
 end
 

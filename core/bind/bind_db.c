@@ -11,7 +11,7 @@
  *   write(db, list) --> array            list of {sql, args, expect =}; of {changes, last_id, rows}
  *   script(db, sql) --> true
  *   migrate(db) --> from, to
- *   interrupt(db)  close(db)  path(db)  stats()  blob(bytes)
+ *   interrupt(db)  close(db)  path(db)  is_main(db)  stats()  blob(bytes)
  *
  * and what bind_db_hold.c and bind_db_matrix.c add: begin, commit, rollback, cursor, next, backup,
  * step, matrix. All but the last line wait (query, row and value only when the statement is not cheap: db.h).

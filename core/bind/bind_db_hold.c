@@ -7,7 +7,9 @@
  *   next(cursor, n) --> array of rows    at most n; the last one is shorter, or empty
  *   backup(db, path) --> backup
  *   step(backup, pages) --> done, total, is_complete
- *   close(x), and __close and __gc       never wait; a transaction that is not over is rolled back
+ *   cursor_close(cursor)                 backup_close(backup)
+ * These two, and __close and __gc of all three, never wait; a transaction that is not over is
+ * rolled back.
  *
  * A transaction belongs to the run that began it: all that this run asks of the database goes into
  * it, also through functions that know nothing of it.

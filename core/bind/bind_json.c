@@ -1,6 +1,10 @@
 /*
  * bind_json.c - `core.json` and the mark of arrays. See bind_json.h; reading is in bind_json_in.c,
  * writing in bind_json_out.c.
+ *
+ *   encode(value [, pretty]) --> text        or nil, message, code
+ *   decode(text [, depth]) --> value         or nil, message, code; a null at the top is json.null
+ *   array([t]) --> t, marked                 is_array(value) --> boolean
  */
 #include "bind/bind_json.h"
 

@@ -23,6 +23,7 @@
 #include "base/tree.h"
 #include "bind/bind.h"
 #include "bind/bind_all.h"
+#include "bind/bind_work.h"
 #include "loop/pool.h"
 #include "script/load.h"
 
@@ -160,10 +161,12 @@ static int l_tree(lua_State *L)
 {
     size_t len;
     const char *dir = luaL_checklstring(L, 1, &len);
-    struct pool *pool = host_get(host_of(L), HOST_POOL);
     struct err e;
 
     run_check_can_wait(L);
+    struct pool *pool = bind_work_pool(L, &e);
+    if (pool == NULL)
+        return bind_fail(L, &e);
     struct tree_op *op = mem_zero(1, sizeof *op + len + 1);
     if (op == NULL)
         return luaL_error(L, "not enough memory");

@@ -7,6 +7,7 @@
  *   wait_any(tasks) --> index                of the first that has ended; does not take its results
  *   cancel(task)                             false when it had ended
  *   done(task) --> boolean
+ *   limits(burst_ms, deadline_ms)            of the run that calls
  *
  * A task is a box with the run and, once that has ended, a table of its results. lua/task.lua is
  * the face: all, race, timeout.

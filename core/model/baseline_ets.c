@@ -221,14 +221,13 @@ static void ahead(struct baseline_result *r, const struct ets *s, const struct p
 
 static void prepare(struct ets *s, double *spread_y, int *above_0)
 {
-    double sum = 0, square = 0, low = INFINITY, high = -INFINITY;
+    double square = 0, low = INFINITY, high = -INFINITY;
 
     *above_0 = 1;
     for (size_t t = 0; t < s->n; t++) {
         if (isnan(s->y[t]))
             continue;
         s->n_known++;
-        sum += s->y[t];
         square += s->y[t] * s->y[t];
         low = fmin(low, s->y[t]);
         high = fmax(high, s->y[t]);

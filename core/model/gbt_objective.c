@@ -366,8 +366,7 @@ static inline __attribute__((always_inline)) void difference(const double *restr
 }
 
 #if defined(__x86_64__)
-__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512"))) static void
-difference_avx512(const double *s, const double *y, float *g, size_t n)
+GBT_AVX512 static void difference_avx512(const double *s, const double *y, float *g, size_t n)
 {
     difference(s, y, g, n);
 }

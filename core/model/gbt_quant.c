@@ -84,9 +84,8 @@ static inline __attribute__((always_inline)) void round_all(const struct quant *
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define WIDE __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")))
 /* One hessian for all: what nearly every large training has. The steps of round_all, 16 at once. */
-WIDE static size_t round_const(const struct quant *q, size_t from, size_t to)
+GBT_AVX512 static size_t round_const(const struct quant *q, size_t from, size_t to)
 {
     const __m512i steps = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const __m512 mul = _mm512_set1_ps(q->g_mul), unit = _mm512_set1_ps(0x1p-23f);
@@ -113,14 +112,14 @@ WIDE static size_t round_const(const struct quant *q, size_t from, size_t to)
     return r;
 }
 
-WIDE static void round_avx512(const struct quant *q, size_t from, size_t to)
+GBT_AVX512 static void round_avx512(const struct quant *q, size_t from, size_t to)
 {
     if (q->h == NULL)
         from = round_const(q, from, to);
     round_all(q, from, to);
 }
 
-WIDE static float largest_avx512(const float *x, size_t n)
+GBT_AVX512 static float largest_avx512(const float *x, size_t n)
 {
     return largest(x, n);
 }

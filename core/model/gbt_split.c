@@ -71,7 +71,7 @@ static inline __attribute__((always_inline)) void cuts_loop(const struct cuts *c
         double fewer = ca < cb ? ca : cb;
         double v = ga * ga / (ha + l2) + gb * gb / (hb + l2);
 
-        gain[i] = (low >= min_h) & (fewer >= min_rows) ? v : -1;
+        gain[i] = ((low >= min_h) & (fewer >= min_rows)) ? v : -1;
     }
 }
 
@@ -81,8 +81,7 @@ static void cuts_ref(const struct cuts *c)
 }
 
 #if defined(__x86_64__)
-__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512"))) static void
-cuts_avx512(const struct cuts *c)
+GBT_AVX512 static void cuts_avx512(const struct cuts *c)
 {
     cuts_loop(c);
 }

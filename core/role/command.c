@@ -17,6 +17,8 @@ int role_module(const char *module, int with_database, int argc, char **argv)
         fprintf(stderr, "plastinka: %s\n", e.text);
         return 2;
     }
+    if (argc > 0 && strcmp(argv[0], "--help") == 0)
+        with_database = 0; /* asking how to use it makes no data folder */
     if (boot_open(&b, &e) != 0 || (with_database && boot_database(&b, &e) != 0)) {
         fprintf(stderr, "plastinka: %s\n", e.text);
         b.code = 1;

@@ -182,7 +182,7 @@ static int open_all(lua_State *L)
 static int on_panic(lua_State *L)
 {
     (void)L;
-    assert(!"a Lua error outside of a protected call");
+    assert(0 && "a Lua error outside of a protected call");
     return 0;
 }
 

@@ -20,6 +20,9 @@ local function try(what, fn)
   row(ok, what, ok and text or type(text) == "table" and text.message or tostring(text))
 end
 
+--- The last rows of plastinka check.
+--- @return integer  how many are bad
+--- Source: ours
 function check.main()
   local d
   try("database", function()

@@ -91,6 +91,10 @@ local function submit(args)
   return 0
 end
 
+--- plastinka jobs.
+--- @param args table  the words behind the command
+--- @return integer  exit code
+--- Source: ours
 function jobs.main(args)
   local verb = args[1] or "list"
   if verb == "--help" then

@@ -34,11 +34,22 @@ local function list()
   return 0
 end
 
+local function misused()
+  print(USAGE)
+  return 2
+end
+
+--- plastinka keys.
+--- @param args table  the words behind the command
+--- @return integer  exit code
+--- Raises: key_not_found, validation_error, busy, full, io
+--- Source: ours
 function keys.main(args)
   local verb = args[1]
-  if verb == "--help" or verb == nil then
+  if verb == nil then return misused() end
+  if verb == "--help" then
     print(USAGE)
-    return verb and 0 or 2
+    return 0
   end
   db.main():migrate()
   if verb == "list" and not args[2] then return list() end
@@ -47,7 +58,7 @@ function keys.main(args)
     if days and not (tonumber(days) and tonumber(days) > 0) then
       error("plastinka keys: --expires is " .. days .. ", expected a number of days", 0)
     end
-    if #args ~= 3 then error(USAGE, 0) end
+    if #args ~= 3 then return misused() end
     local made = auth.create({ name = args[2], role = args[3], expires_days = tonumber(days) })
     print("id   " .. made.key_id .. "\nrole " .. made.role .. "\nkey  " .. made.key .. "\n\nIt is not shown again.")
     return 0
@@ -56,7 +67,7 @@ function keys.main(args)
     print("revoked " .. args[2])
     return 0
   end
-  error(USAGE, 0)
+  return misused()
 end
 
 return keys

@@ -3,6 +3,11 @@
 local db = require("db")
 local migrate = {}
 
+--- plastinka migrate.
+--- @param args table  the words behind the command
+--- @return integer  exit code
+--- Raises: unsupported (a database newer than this program), corrupt, busy, full, io
+--- Source: ours
 function migrate.main(args)
   if args[1] == "--help" then
     print("usage: plastinka migrate [--data DIR]\n\n"
@@ -10,7 +15,8 @@ function migrate.main(args)
       .. "A database newer than this program is refused and left alone.")
     return 0
   elseif args[1] then
-    error("plastinka migrate: unknown argument " .. args[1], 0)
+    print("plastinka migrate: unknown argument " .. args[1] .. " (see --help)")
+    return 2
   end
   local d = db.main()
   local before = d:value("PRAGMA user_version")

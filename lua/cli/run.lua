@@ -98,6 +98,10 @@ local function list()
   return 0
 end
 
+--- plastinka run.
+--- @param args table  the words behind the command
+--- @return integer  exit code
+--- Source: ours
 function run.main(args)
   if args[1] == "--help" or args[1] == nil then
     print(USAGE)

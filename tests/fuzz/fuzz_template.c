@@ -37,11 +37,12 @@ static lua_State *start(void)
 
     luaL_openlibs(L);
     preload(L, "raise", "lua/raise.lua");
+    preload(L, "template_scan", "lua/template_scan.lua");
     preload(L, "template_parse", "lua/template_parse.lua");
     if (luaL_dostring(L, "local compile = require('template_parse').compile\n"
                          "local filters = setmetatable({}, { __index = function() return print end })\n"
                          "return function(s) return (compile('t', s, filters)) end") != LUA_OK)
-        assert(!"the parser cannot be loaded");
+        assert(0 && "the parser cannot be loaded");
     return L;
 }
 

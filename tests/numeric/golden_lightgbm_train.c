@@ -103,7 +103,7 @@ static void params(struct gbt_param *p, const cJSON *meta)
         e.text[0] = '\0';
         if (known && gbt_param_set(p, v->string, conf_value(conf, v->string, text, sizeof text), &e) != 0) {
             printf("%s\n", e.text);
-            CHECK(!"parameter known");
+            CHECK(0 && "parameter known");
         }
     }
     cJSON_ArrayForEach(cat, cJSON_GetObjectItem(meta, "categorical")) {
@@ -218,7 +218,7 @@ static void check_run(const cJSON *run)
     if (gbt_train(&m, &p, &train.rows, &test.rows, (const char *const *)train.names, &watch, &r,
                   NULL, &e) != 0) {
         printf("%s: %s\n", dir, e.text);
-        CHECK(!"trained");
+        CHECK(0 && "trained");
         return;
     }
     CHECK_INT(m->n_trees, golden_number(meta, "num_trees", -1));

@@ -303,7 +303,7 @@ static void check_eval(struct job *j, const struct batch *b)
     compare(j, "skip_out", out);
 
     /* a work made for inference, and smaller batches, give the same bits */
-    struct tide_work *lean;
+    struct tide_work *lean = NULL;
     float *again = calloc(n + 1, sizeof *again);
     CHECK(again != NULL && tide_work_new(&lean, j->t, b->b.B, 0, j->par, &j->e) == 0);
     CHECK(tide_forward(j->work, &b->b, NULL, out, NULL, &j->e) == 0);

@@ -137,7 +137,7 @@ static void same_bits(void)
     struct tide_conf c;
     struct tide_data d = data_of();
     struct tide_fit_conf f = fit_conf_of(4);
-    struct tide *one, *two, *apart;
+    struct tide *one = NULL, *two = NULL, *apart;
     struct par *par;
 
     f.swa_start = 2;
@@ -170,7 +170,7 @@ static void resumes(const struct tide_fit_conf *f, int stop_at)
 {
     struct tide_conf c;
     struct tide_data d = data_of();
-    struct tide *whole, *half, *again;
+    struct tide *whole = NULL, *half = NULL, *again = NULL;
     struct tide_fit *a, *b;
     char path[64];
 
@@ -209,7 +209,7 @@ static void cancels(void)
     struct tide_conf c;
     struct tide_data d = data_of();
     struct tide_fit_conf f = fit_conf_of(2);
-    struct tide *whole, *t;
+    struct tide *whole = NULL, *t = NULL;
     struct tide_fit *a;
     atomic_bool stop = 0;
     int n = 0;

@@ -347,7 +347,7 @@ static void retries(void)
     for (int n = 1; n < 70; n++) {
         int64_t ms = cloud_retry_delay(&none, n, 1000, 10000);
         double full = n == 1 ? 1000 : n == 2 ? 2000 : n == 3 ? 4000 : n == 4 ? 8000 : 10000;
-        CHECK(ms >= 0.75 * full - 1 && ms <= 1.25 * full + 1);
+        CHECK((double)ms >= 0.75 * full - 1 && (double)ms <= 1.25 * full + 1);
     }
     none.status = 429;
     CHECK(cloud_retry_allowed("POST", &none));
