@@ -47,7 +47,7 @@ function methods:scratch()
   local cx = job_run.context(self)
   if not cx.scratch then
     cx.has_scratch = true
-    cx.scratch = db.open(settings.data_root_dir .. "/scratch/" .. self.id .. ".db", { sync = "off" })
+    cx.scratch = db.open(settings.data_root_dir .. "/scratch/" .. self.id .. ".db", { sync = "off", attach = true })
   end
   return cx.scratch
 end

@@ -27,12 +27,12 @@ end
 
 --- What stands for the files and fields: equal for equal uploads, whatever the names and the order.
 --- Waits.
---- @param files table  array of { kind, path }
+--- @param files table  array of { kind, path, sha256 (if it is known) }
 --- @param fields table
 --- @return string
 function upload.hash(files, fields)
   local parts = {}
-  for i, f in ipairs(files) do parts[i] = f.kind .. " " .. crypto.sha256_file(f.path) end
+  for i, f in ipairs(files) do parts[i] = f.kind .. " " .. (f.sha256 or crypto.sha256_file(f.path)) end
   table.sort(parts)
   for _, name in ipairs({ "fill_missing_days", "overwrite", "sheet", "stock_date" }) do
     parts[#parts + 1] = name .. " " .. tostring(fields[name])
@@ -53,8 +53,30 @@ local function progress_of(up)
   return up.progress or function() end
 end
 
+-- Throws away what is not of a stage that is through: an attempt that was cut short left it. The stages
+-- from `stage` on count as not done.
+local function prepare(d, stage)
+  d:script([[
+    CREATE TABLE IF NOT EXISTS finished(stage TEXT PRIMARY KEY);
+    CREATE TABLE IF NOT EXISTS finished_table(name TEXT PRIMARY KEY, stage TEXT);]])
+  local is_later = false
+  for _, name in ipairs(upload.STAGES) do
+    is_later = is_later or name == stage
+    if is_later then
+      d:exec("DELETE FROM finished WHERE stage = ?", { name })
+      d:exec("DELETE FROM finished_table WHERE stage = ?", { name })
+    end
+  end
+  for _, row in ipairs(d:query([[SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'
+      AND name NOT LIKE 'finished%' AND name NOT IN (SELECT name FROM finished_table)]])) do
+    d:exec('DROP TABLE "' .. row.name .. '"')
+  end
+end
+
 local function finish(d, stage)
-  d:exec("INSERT OR REPLACE INTO finished VALUES (?)", { stage })
+  d:exec([[INSERT INTO finished_table SELECT name, ? FROM sqlite_schema WHERE type = 'table'
+    AND name NOT LIKE 'sqlite%' AND name NOT LIKE 'finished%' AND name NOT IN (SELECT name FROM finished_table)]], { stage })
+  d:exec("INSERT INTO finished VALUES (?)", { stage })
 end
 
 --- Whether a stage has left its tables in this scratch database.
@@ -152,6 +174,7 @@ end
 --- @param done table  stage -> what it answered, of those before
 --- @return table
 function upload.stage(name, d, main, up, done)
+  prepare(d, name)
   local out = run[name](d, main, up, done)
   finish(d, name)
   return out

@@ -37,7 +37,7 @@ local function load(opt)
   error(result, 0)
 end
 
---- Streams the files into `raw`, stock first. Whatever an earlier attempt left is thrown away.
+--- Streams the files into `raw`, stock first.
 --- Waits.
 --- @param d db  scratch
 --- @param catalogue table
@@ -47,11 +47,7 @@ end
 --- Raises: unsupported_format, corrupt_file, file_too_large, several_sheets, missing_columns,
 ---   duplicate_columns, empty_file
 function clean.read(d, catalogue, files, opt)
-  for _, row in ipairs(d:query("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'")) do
-    d:exec("DROP TABLE " .. quoted(row.name))
-  end
   d:script([[
-    CREATE TABLE finished(stage TEXT PRIMARY KEY);
     CREATE TABLE file(file INTEGER PRIMARY KEY, kind TEXT, name TEXT, epoch INTEGER, read INTEGER);
     CREATE TABLE raw(id INTEGER PRIMARY KEY, file, row, ]] .. join(names_of(catalogue), quoted) .. ");")
   local out = {}
