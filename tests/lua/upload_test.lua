@@ -137,7 +137,8 @@ for text, why in pairs({
   local good, err = pcall(build, text)
   same(good, false, why)
   same(type(err) == "table" and err.message:find("workflows/catalogue.lua", 1, true) == 1
-    and err.message:find(why, 1, true) ~= nil, true, why .. ": " .. tostring(type(err) == "table" and err.message or err))
+    and err.message:find(why, 1, true) ~= nil, true,
+    why .. ": " .. tostring(type(err) == "table" and err.message or err))
 end
 fs.remove(folder, { deep = true })
 print(n .. " checks")

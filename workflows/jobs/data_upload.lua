@@ -36,7 +36,9 @@ return {
       on_rejects = function(counts)
         upload.write_rejects(d, catalogue, job:file("rejected.csv"))
         if counts.rejected <= XLSX_ROWS_MAX then upload.write_rejects(d, catalogue, job:file("rejected.xlsx")) end
-        if counts.rejected > 0 then job:log(counts.rejected .. " of " .. counts.read .. " rows are rejected", "warn") end
+        if counts.rejected > 0 then
+          job:log(counts.rejected .. " of " .. counts.read .. " rows are rejected", "warn")
+        end
       end,
     }, function(name, fn) return job:step(name, fn) end)
     for _, f in ipairs(files) do pcall(fs.remove, f.path) end

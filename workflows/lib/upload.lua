@@ -75,7 +75,8 @@ end
 
 local function finish(d, stage)
   d:exec([[INSERT INTO finished_table SELECT name, ? FROM sqlite_schema WHERE type = 'table'
-    AND name NOT LIKE 'sqlite%' AND name NOT LIKE 'finished%' AND name NOT IN (SELECT name FROM finished_table)]], { stage })
+    AND name NOT LIKE 'sqlite%' AND name NOT LIKE 'finished%' AND name NOT IN (SELECT name FROM finished_table)]],
+    { stage })
   d:exec("INSERT INTO finished VALUES (?)", { stage })
 end
 
