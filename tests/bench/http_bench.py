@@ -212,7 +212,7 @@ def memory(pid, field):
     total = 0
     for p in tree_pids(pid):
         try:
-            text = pathlib.Path(f"/proc/{p}/{'smaps_rollup' if field == 'Pss' else 'status'}").read_text()
+            text = pathlib.Path(f"/proc/{p}/smaps_rollup").read_text()
         except OSError:
             continue
         total += int(re.search(rf"^{field}:\s+(\d+)", text, re.M)[1])
@@ -278,7 +278,7 @@ def main():
     event = W / "event.lua"
     event.write_text(WRK_EVENT)
     ours, port, key = start_ours()
-    idle = memory(ours.pid, "VmRSS")
+    idle = memory(ours.pid, "Pss")  # what is resident, pages shared by the processes counted once
 
     nginx_port, limit_port, fast_port = free_port(), free_port(), free_port()
     (W / "nginx.conf").write_text(NGINX % {"w": W, "port": nginx_port})
