@@ -17,9 +17,11 @@ local log = require("log")
 local notify = require("notify")
 local process = require("process")
 local queue = require("job_queue")
+local schedule = require("schedule")
 local settings = require("settings")
 local task = require("task")
 local time = require("time")
+local webhook = require("webhook")
 local work_one = require("work_one")
 
 local work = {}
@@ -112,6 +114,7 @@ local function claim_loop()
     notify.wait(wake, seen, pause)
     seen = notify.count(wake)
   end
+  while true do task.sleep(3600) end -- the jobs are its children and would end with it
 end
 
 -- Ends jobs of this process that somebody wants cancelled.
@@ -198,6 +201,10 @@ function work.open(role)
   task.start(notify.pump, PUMP_SECONDS)
   task.start(job_log.keep)
   task.start(watch_loop)
+  if role == "work" then
+    task.start(schedule.keep)
+    task.start(webhook.keep)
+  end
 end
 
 --- Waits until what runs has ended, puts back what has not in time, and takes its row away.

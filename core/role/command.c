@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/conf.h"
+#include "bind/bind_fs.h"
 #include "role/boot.h"
 #include "role/datadir.h"
 #include "role/role.h"
@@ -39,6 +41,26 @@ int role_jobs(int argc, char **argv)
     (void)datadir_ask("notify jobs", answer, sizeof answer, &e); /* without a server there is nobody */
     (void)datadir_ask("notify e *", answer, sizeof answer, &e);
     return code;
+}
+
+int role_restore(int argc, char **argv)
+{
+    struct boot b;
+    struct err e;
+    int lock = -1;
+
+    if (boot_settings(&argc, argv, &e) != 0) {
+        fprintf(stderr, "plastinka: %s\n", e.text);
+        return 2;
+    }
+    if (boot_open(&b, &e) != 0 || datadir_make(&e) != 0 || datadir_lock(&lock, &e) != 0 ||
+        bind_fs_allow(conf_text("data_root_dir"), 1, &e) != 0) {
+        fprintf(stderr, "plastinka: %s\n", e.text);
+        b.code = 1;
+        return boot_close(&b);
+    }
+    boot_main(&b, "cli.restore", argc, argv);
+    return boot_close(&b);
 }
 
 int role_reload(int argc, char **argv)

@@ -23,6 +23,9 @@ int role_check(int argc, char **argv);
 /* plastinka jobs: lua/cli/jobs.lua, then a word to the running server that there may be work. */
 int role_jobs(int argc, char **argv);
 
+/* plastinka restore: lua/cli/restore.lua, with the lock of the data folder held. */
+int role_restore(int argc, char **argv);
+
 /* Commands that are Lua modules with a main(args): lua/web.lua, lua/cli/keys.lua, … */
 int role_module(const char *module, int with_database, int argc, char **argv);
 

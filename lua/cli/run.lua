@@ -116,6 +116,7 @@ function run.main(args)
   local following = task.start(follow, id)
   task.start(function()
     while control.receive() ~= "stop" do end
+    work.close(0)
     task.cancel(following)
   end)
   local ok, j = pcall(task.wait, following)
