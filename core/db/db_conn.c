@@ -169,6 +169,21 @@ static int on_busy(void *arg, int n_tries)
 
 /* ---- open, close ---- */
 
+/* Two processes that turn a new file into a WAL database at once: SQLite refuses one of them without
+ * asking its busy handler, for waiting in both could never end. So we let go and try again. */
+static int turn_wal(struct db_conn *c, struct err *e)
+{
+    enum { PAUSE_MS = 10 };
+    int waited_ms = 0;
+
+    while (db_conn_own(c, "PRAGMA journal_mode=WAL", e) != 0) {
+        if (e->code != ERR_BUSY || waited_ms >= c->opt.busy_ms)
+            return -1;
+        waited_ms += sqlite3_sleep(PAUSE_MS);
+    }
+    return 0;
+}
+
 static int set_up(struct db_conn *c, struct err *e)
 {
     static const char *const sync[] = {"PRAGMA synchronous=FULL", "PRAGMA synchronous=NORMAL",
@@ -189,7 +204,7 @@ static int set_up(struct db_conn *c, struct err *e)
         db_conn_number(c, "PRAGMA schema_version", &n, e) != 0) /* reads the header */
         return -1;
     if (!c->opt.readonly && c->role == DB_WRITER && !c->is_memory &&
-        (db_conn_own(c, "PRAGMA journal_mode=WAL", e) != 0 ||
+        (turn_wal(c, e) != 0 ||
          db_conn_own(c, "PRAGMA journal_size_limit=" WAL_MAX_BYTES, e) != 0))
         return -1;
     if (db_conn_own(c, sync[c->opt.sync], e) != 0 ||
