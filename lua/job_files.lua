@@ -47,7 +47,8 @@ function methods:scratch()
   local cx = job_run.context(self)
   if not cx.scratch then
     cx.has_scratch = true
-    cx.scratch = db.open(settings.data_root_dir .. "/scratch/" .. self.id .. ".db", { sync = "off", attach = true })
+    cx.scratch = db.open(settings.data_root_dir .. "/scratch/" .. self.id .. ".db", { sync = "off", attach = true,
+      cache_kib = 65536 })
   end
   return cx.scratch
 end

@@ -32,7 +32,7 @@ static const char *const read_pragmas[] = {
     "page_size", "schema_version", "synchronous", "table_list", "user_version", "database_list",
     NULL};
 static const char *const call_pragmas[] = {
-    "foreign_key_check", "foreign_key_list", "incremental_vacuum", "index_info", "index_list",
+    "cache_size", "foreign_key_check", "foreign_key_list", "incremental_vacuum", "index_info", "index_list",
     "index_xinfo", "integrity_check", "optimize", "quick_check", "table_info", "table_list",
     "table_xinfo", "wal_checkpoint", NULL};
 

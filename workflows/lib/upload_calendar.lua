@@ -1,6 +1,6 @@
 -- upload_calendar.lua - which days and months an upload is about, and the three laws it must keep.
 --
--- Tables made in the scratch database: calendar (one row), month (one row for each month).
+-- Tables made in the scratch database: calendar (one row), month and day (a row for each).
 
 local db = require("db")
 
@@ -32,7 +32,13 @@ function calendar.make(d, stock_date)
              unixepoch(min(date(month, '+1 month'), snapshot)) / 86400 - unixepoch(month) / 86400 AS days,
              (unixepoch(date(month, '+1 month')) - unixepoch(min(date(month, '+1 month'), snapshot))) / 86400 AS missing
       FROM m, calendar;
-    CREATE UNIQUE INDEX month_key ON month(month);]])
+    CREATE UNIQUE INDEX month_key ON month(month);
+    CREATE TABLE day(day INTEGER PRIMARY KEY, date TEXT, month TEXT);
+    INSERT INTO day
+      WITH RECURSIVE d(day, last) AS (
+        SELECT min(first_day), max(first_day + days) - 1 FROM month
+        UNION ALL SELECT day + 1, last FROM d WHERE day < last)
+      SELECT day, date(day * 86400, 'unixepoch'), date(day * 86400, 'unixepoch', 'start of month') FROM d;]])
   return d:row("SELECT * FROM calendar")
 end
 

@@ -69,11 +69,11 @@ end
 function features.monthly(d, fill)
   d:script([[
     CREATE TABLE counted AS
-      SELECT product, month, days, missing, sum(sold) AS sold, sum(arrived - sold) AS movement,
+      SELECT product, month, sum(sold) AS sold, sum(arrived - sold) AS movement,
              sum((by_day >= 1) + rest * (after >= 1)) AS available_days,
              sum(min(by_day, 5) + rest * min(after, 5)) AS confident,
              sum(iif(by_day >= 1, sold, 0)) AS sold_when_available
-      FROM level JOIN month ON day >= first_day AND day < first_day + days
+      FROM level JOIN day USING (day)
       GROUP BY product, month;
 
     CREATE TABLE price_of_month(product, month, price, PRIMARY KEY (product, month)) WITHOUT ROWID;
@@ -98,15 +98,17 @@ function features.monthly(d, fill)
                  coalesce(round_even(sold_when_available * missing, available_days), 0), 0)
       FROM (SELECT c.*, coalesce(sold_when_available * 1.0 / nullif(available_days, 0), 0.0) AS items,
                    coalesce(m.price, p.price) AS price
-            FROM counted c JOIN price_of_product p USING (product) LEFT JOIN price_of_month m USING (product, month));
+            FROM (SELECT * FROM counted JOIN month USING (month)) c
+            JOIN price_of_product p USING (product) LEFT JOIN price_of_month m USING (product, month));
 
     -- what will be stored
     CREATE TABLE month_total AS
-      SELECT month, sum(sold) AS units, sum(imputed) AS imputed, count(*) AS products,
-             (SELECT total(price * n) FROM unit WHERE kind = 'sales' AND substr(sold_date, 1, 7) || '-01' = month)
-               AS revenue,
-             (SELECT total(n) FROM unit WHERE is_warning AND substr(sold_date, 1, 7) || '-01' = month) AS warnings
-      FROM monthly GROUP BY month;
+      SELECT month, units, imputed, products, revenue, warnings
+      FROM (SELECT month, sum(sold) AS units, sum(imputed) AS imputed, count(*) AS products
+            FROM monthly GROUP BY month)
+      JOIN (SELECT substr(sold_date, 1, 7) || '-01' AS month, total(price * n) AS revenue,
+                   total(n) FILTER (WHERE is_warning) AS warnings
+            FROM unit WHERE kind = 'sales' GROUP BY 1) USING (month);
   ]])
 end
 

@@ -29,6 +29,7 @@ end
 function publish.with_shop(d, main, fn, mode)
   pcall(d.exec, d, "DETACH shop") -- of an attempt that was killed
   d:exec("ATTACH ? AS shop", { main:path() })
+  d:exec("PRAGMA shop.cache_size = -65536") -- KiB: the indexes of a year of facts
   local out = table.pack(pcall(d.transaction, d, fn, mode))
   pcall(d.exec, d, "DETACH shop")
   if not out[1] then error(out[2], 0) end
@@ -103,12 +104,11 @@ local FILL = [[
     same("s", "product") .. [[);
 
   INSERT INTO shop.fact_sales(multiindex_id, data_date, value)
-    SELECT multiindex_id, date(day * 86400, 'unixepoch'), sold
-    FROM event JOIN product USING (product) WHERE sold > 0 ORDER BY 1, 2;
+    SELECT multiindex_id, date, sold
+    FROM event JOIN day USING (day) JOIN product USING (product) WHERE sold > 0 ORDER BY 1, 2;
   INSERT INTO shop.fact_stock_changes(multiindex_id, data_date, value)
-    SELECT multiindex_id, date(day * 86400, 'unixepoch'), arrived - sold
-    FROM event JOIN product USING (product)
-    WHERE arrived <> sold AND day < (SELECT max(first_day + days) FROM month) ORDER BY 1, 2;
+    SELECT multiindex_id, date, arrived - sold
+    FROM event JOIN day USING (day) JOIN product USING (product) WHERE arrived <> sold ORDER BY 1, 2;
   INSERT INTO shop.fact_stock(multiindex_id, data_date, value)
     SELECT multiindex_id, month, opening
     FROM level JOIN month ON day = first_day JOIN product USING (product) ORDER BY 1, 2;
