@@ -89,8 +89,10 @@ void *limit_alloc(void *ud, void *block, size_t old_bytes, size_t new_bytes)
         m->now -= held;
         return NULL;
     }
-    if (new_bytes > held && new_bytes - held > m->cap - m->now)
+    if (new_bytes > held && new_bytes - held > m->cap - m->now) {
+        m->pressed = 1;
         return NULL;
+    }
     void *p = block_resize(m, block, held, new_bytes);
     if (p == NULL && new_bytes > held)
         return NULL;

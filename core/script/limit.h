@@ -39,6 +39,7 @@
 struct limit_memory {
     size_t now, peak, cap; /* bytes the VM holds */
     uint64_t total;        /* bytes it ever asked for */
+    int pressed;           /* the cap was met since this was last set to 0 */
     struct limit_block { struct limit_block *next; } *free[LIMIT_CLASSES];
     struct limit_slab { struct limit_slab *next; } *slabs;
     char *fresh, *fresh_end; /* what is left of the newest slab */

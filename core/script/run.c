@@ -239,6 +239,25 @@ static void run_error(struct run *r, int status, struct err *e)
         e->code = ERR_NOMEM;
 }
 
+static int collect(lua_State *L)
+{
+    lua_gc(L, LUA_GCCOLLECT);
+    return 0;
+}
+
+/*
+ * The collection that Lua makes when the cap is met calls no finalizers, so what they hold stays, and
+ * it leaves the next ordinary one for when the heap has doubled, which is beyond the cap. A whole one
+ * between two bursts puts both right.
+ */
+static void relieve(struct host *h)
+{
+    if (!h->memory.pressed || h->current != NULL)
+        return;
+    h->memory.pressed = 0;
+    host_protect(h, collect, NULL, NULL);
+}
+
 /* Continues the coroutine with n values on its stack, until it waits or ends. */
 static void resume(struct run *r, int n)
 {
@@ -258,9 +277,11 @@ static void resume(struct run *r, int n)
     }
     if (status == LUA_YIELD && r->stop_code == ERR_NONE && r->wait != NULL) {
         r->state = RUN_WAITING;
+        relieve(h);
         return;
     }
     finish(r, status, n_results);
+    relieve(h);
 }
 
 /* The coroutine is stopped where it stands: closes its variables, leaves it ready for the next run. */
