@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/conf.h"
 #include "base/log.h"
@@ -129,18 +128,11 @@ int boot_database(struct boot *b, struct err *e)
     if (datadir_make(e) != 0 || datadir_path(path, sizeof path, name, e) != 0 ||
         bind_fs_allow(conf_text("data_root_dir"), 1, e) != 0)
         return -1;
-    /* processes that start together open one after the other: making a database and turning its WAL
-     * on cannot wait for another one that does the same */
-    int lock = datadir_hold("database/open.lock", e);
-    if (lock < 0)
-        return -1;
     struct db_opt opt;
     db_opt_init(&opt);
     opt.busy_ms = (int)conf_ms("database_busy_seconds");
     opt.n_readers = (int)conf_int("database_readers");
-    int status = bind_db_main(b->host, path, &opt, e);
-    close(lock);
-    return status;
+    return bind_db_main(b->host, path, &opt, e);
 }
 
 struct start {

@@ -79,25 +79,6 @@ int datadir_lock(int *fd, struct err *e)
     return 0;
 }
 
-int datadir_hold(const char *name, struct err *e)
-{
-    char path[4096];
-
-    if (datadir_path(path, sizeof path, name, e) != 0)
-        return -1;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return err_errno(e, errno, "cannot open %s", path);
-    while (flock(fd, LOCK_EX) != 0) {
-        if (errno == EINTR)
-            continue;
-        err_errno(e, errno, "cannot lock %s", path);
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
 int datadir_ask(const char *line, char *answer, size_t size, struct err *e)
 {
     struct sockaddr_un to = { .sun_family = AF_UNIX };

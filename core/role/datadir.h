@@ -17,9 +17,6 @@ int datadir_make(struct err *e);
  */
 int datadir_lock(int *fd, struct err *e);
 
-/* Waits for the lock file `name` below the data folder. The descriptor; closing it lets go. Or -1. */
-int datadir_hold(const char *name, struct err *e);
-
 /* DATA_ROOT_DIR/name into `to`. -1 `limit` when it does not fit. */
 int datadir_path(char *to, size_t size, const char *name, struct err *e);
 
