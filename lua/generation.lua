@@ -31,6 +31,7 @@ local current
 local failed          -- { id =, message =, at = } of the newest files, when they did not load
 local waiting = {}    -- number of a reload asked of the supervisor -> { done =, ok =, text = }
 local asked = 0
+local also           -- what else a reload reads again, a function
 local prepared = {}   -- id of a transaction -> generation built for it
 
 local FILE_BURST_MS = math.tointeger(settings.load_burst_seconds * 1000 // 1)
@@ -244,6 +245,7 @@ end
 
 -- Without a supervisor this process is all there is: build, then swap or keep.
 local function reload_alone()
+  if also then also() end
   local ok, g = try_build()
   if not ok then
     note_failure(g)
@@ -251,6 +253,12 @@ local function reload_alone()
   end
   generation.swap(g)
   return true, g.id
+end
+
+--- What else is read again at each reload: certificates.
+--- @param fn function
+function generation.also_reload(fn)
+  also = fn
 end
 
 --- Loads the workflows again when their folder changes, in a process without a supervisor.
@@ -298,6 +306,7 @@ function generation.on_control(line)
     end
   elseif verb == "commit" then
     if prepared[id] then generation.swap(prepared[id]) end
+    if also then also() end
     prepared[id] = nil
     control.send("done " .. id)
   elseif verb == "abort" then

@@ -1,6 +1,8 @@
 -- reply.lua - answers that are more than a value. A handler returns one of these; lua/answer.lua
 -- sends it.
 
+local fail = require("fail")
+
 local reply = {}
 
 --- What marks a reply, for lua/answer.lua: t[reply.MARK] is its kind.
@@ -68,12 +70,13 @@ end
 --- @param opt table? { content_type, download = name the client saves it under, cache = Cache-Control,
 ---   immutable = false }
 --- @return reply
+--- Raises: not_found (a path that leads upwards)
 --- Source: RFC 9110, 13 and 14
 function reply.file(path, opt)
   opt = opt or {}
   check_text("path", path)
   if path:find("/../", 1, true) or path:sub(1, 3) == "../" or path:sub(-3) == "/.." then
-    error("path leads upwards: " .. path, 2)
+    fail.raise("not_found", "there is no such file") -- part of it may come from a client
   end
   return make("file", { path = path, opt = opt })
 end

@@ -59,18 +59,12 @@ local function listen(dispatch)
 end
 
 -- Follows the control channel until it says stop.
-local function obey(srv)
-  local function on_control(line)
-    if generation.on_control(line) and has_tls() and (line == "reload" or line:find("^commit ")) then
-      local ok, message = srv:reload_tls()
-      if not ok then log.error("certificate not reloaded", { why = message }) end
-    end
-  end
+local function obey()
   while true do
     local line = control.receive()
     if line == "stop" then return end
     local topic = line:match("^notify (.*)$")
-    if topic then notify.heard(topic) else task.start(on_control, line) end
+    if topic then notify.heard(topic) else task.start(generation.on_control, line) end
   end
 end
 
@@ -94,6 +88,12 @@ function web.main(args)
   local srv = listen(function(r) return dispatch(r, current()) end)
   process.set_server(srv)
   task.start(auth.keep)
+  if has_tls() then
+    generation.also_reload(function()
+      local ok, message = srv:reload_tls()
+      if not ok then log.error("certificate not reloaded", { why = message }) end
+    end)
+  end
   local host, port = srv:address()
   if control.supervised() then
     control.send("up " .. current().id)
@@ -102,7 +102,7 @@ function web.main(args)
     generation.watch_alone()
   end
   log.info("web process up", { host = host, port = port, generation = current().id })
-  obey(srv)
+  obey()
   srv:drain(settings.http_drain_seconds)
   srv:close()
   log.info("web process stopped", {})
