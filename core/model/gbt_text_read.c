@@ -140,6 +140,8 @@ static int head_words(struct span v, const char *key, int n, char ***out, struct
 
     if (*out != NULL)
         return err_set(e, ERR_PARSE, "%s stands twice", key);
+    if (n == 0) /* a list of none now would be one of max_feature_idx + 1 later */
+        return err_set(e, ERR_PARSE, "%s stands before max_feature_idx", key);
     /* n was taken from the file: every word needs two bytes of it */
     if ((v.end - v.at) / 2 + 1 < n)
         return err_set(e, ERR_PARSE, "%s has fewer words than max_feature_idx + 1 = %d", key, n);
@@ -165,6 +167,8 @@ static int head_monotone(struct gbt_model *m, struct span v, struct err *e)
 
     if (m->monotone != NULL)
         return err_set(e, ERR_PARSE, "monotone_constraints stands twice");
+    if (m->n_features == 0)
+        return err_set(e, ERR_PARSE, "monotone_constraints stands before max_feature_idx");
     m->monotone = mem_zero((size_t)m->n_features, sizeof *m->monotone);
     if (m->monotone == NULL)
         return err_set(e, ERR_NOMEM, "no memory for monotone_constraints");

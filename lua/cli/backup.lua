@@ -2,6 +2,10 @@
 
 local backup = {}
 
+--- plastinka backup.
+--- @param args table  the words behind the command
+--- @return integer  exit code
+--- Source: ours
 function backup.main(args)
   if args[1] == "--help" or not args[1] or args[2] then
     print("usage: plastinka backup FILE [--data DIR]\n\n"

@@ -3,6 +3,10 @@
 
 local restore = {}
 
+--- plastinka restore.
+--- @param args table  the words behind the command
+--- @return integer  exit code
+--- Source: ours
 function restore.main(args)
   if args[1] == "--help" or not args[1] or args[2] then
     print("usage: plastinka restore FILE [--data DIR]\n\n"
