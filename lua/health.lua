@@ -40,6 +40,13 @@ local TABLES = {
   "fact_stock_movement", "fact_predictions", "processing_runs", "data_upload_results", "report_results", "api_keys",
 }
 
+-- Months without data between those that have some: forecasts would be wrong.
+local GAPS = [[WITH RECURSIVE m(month, last) AS (
+    SELECT min(data_date), max(data_date) FROM data_months HAVING count(*) > 0
+    UNION ALL SELECT date(month, '+1 month'), last FROM m WHERE month < last)
+  SELECT substr(month, 1, 7) AS month FROM m WHERE month NOT IN (SELECT data_date FROM data_months)
+  ORDER BY 1 LIMIT 100]]
+
 health.add("database", function()
   local there, missing = {}, {}
   for _, row in ipairs(db.main():query("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')")) do
@@ -49,6 +56,9 @@ health.add("database", function()
     if not there[name] then missing[#missing + 1] = name end
   end
   if missing[1] then return "degraded", { missing_tables = missing } end
+  local gaps = {}
+  for i, row in ipairs(db.main():query(GAPS)) do gaps[i] = row.month end
+  if gaps[1] then return "unhealthy", { missing_months_sales = gaps } end
   return "healthy"
 end)
 

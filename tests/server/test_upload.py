@@ -137,4 +137,16 @@ def test_refusals(server, folder):
     same(os.listdir(str(server.data) + "/uploads"), [])
 
 
-run(test_dry_run_and_what_is_stored, test_two_at_once, test_killed_worker, test_edited_profile, test_refusals)
+@with_server
+def test_health_sees_gaps(server, folder):
+    ends(server, month(folder, 1))
+    ends(server, month(folder, 2))
+    ends(server, month(folder, 3))
+    same(server.api("/health")[1]["components"]["database"]["status"], "healthy")
+    server.change("DELETE FROM data_months WHERE data_date = '2025-02-01'")
+    check(wait_for(lambda: server.api("/health")[0] == 503, 10), "unhealthy")
+    same(server.api("/health")[1]["components"]["database"]["details"], {"missing_months_sales": ["2025-02"]})
+    same(server.api("/api/v1/data/months")[1]["missing_months"], ["2025-02-01"])
+
+
+run(test_health_sees_gaps, test_dry_run_and_what_is_stored, test_two_at_once, test_killed_worker, test_edited_profile, test_refusals)
