@@ -61,6 +61,28 @@ check(not ok and err.code == "cancelled", "wait for a cancelled task")
 ok, err = pcall(task.wait, t)
 check(not ok and tostring(err):find("taken already"), "a task is waited for once")
 
+-- cancelled before its turn came: it never begins; the ones beside it do
+local began = {}
+local before = task.start(function() began.before = true end)
+local gone = task.start(function() began.gone = true end)
+local after = task.start(function() began.after = true end)
+check(task.cancel(gone), "a task that has not begun is cancelled")
+task.wait(before)
+task.wait(after)
+check(began.before and began.after and not began.gone, "it never began")
+
+-- a deadline inside of a wait reaches the task it waits for, and all variables are closed
+local shut = {}
+ok, err = pcall(task.timeout, 0.02, function()
+  local _ <close> = setmetatable({}, { __close = function() shut[#shut + 1] = "outer" end })
+  task.wait(task.start(function()
+    local _ <close> = setmetatable({}, { __close = function() shut[#shut + 1] = "inner" end })
+    task.sleep(5)
+  end))
+end)
+check(not ok and err.code == "timeout", "the deadline passed in a wait")
+check(#shut == 2, "both were closed: " .. table.concat(shut, " "))
+
 -- a grandchild ends with its parent
 local leaf_closed = false
 t = task.start(function()
