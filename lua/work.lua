@@ -27,6 +27,7 @@ local work_one = require("work_one")
 local work = {}
 
 local STOP_SECONDS = 5  -- jobs in flight may end by themselves for so long
+local CLAIM_MAX = 128    -- jobs in one commit
 local PUMP_SECONDS = 0.02
 local BUILT_MAX = 8     -- generations kept built, for pinned jobs
 
@@ -104,7 +105,8 @@ local function claim_loop()
     local ok, pause = pcall(function()
       wake_sleepers()
       local free = places - n_running
-      if free > 0 and queue.has_ready() and work.claim(math.min(free, 64)) == math.min(free, 64) then return 0 end
+      local n = math.min(free, CLAIM_MAX)
+      if n > 0 and queue.has_ready() and work.claim(n) == n then return 0 end
       return until_next(poll)
     end)
     if not ok then

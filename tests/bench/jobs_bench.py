@@ -30,7 +30,7 @@ FILES = {
     "jobs/submit_many.lua": """return { refractory = 0, deadline = "10m", params = { n = "integer", type = "text" }, run = function(job)
       local j, task, time = require("job"), require("task"), require("time")
       local at, fns = time.monotonic(), {}
-      for i = 1, 50 do fns[i] = function() for k = 1, job.params.n // 50 do j.submit(job.params.type, { n = k }) end end end
+      for i = 1, 200 do fns[i] = function() for k = 1, job.params.n // 200 do j.submit(job.params.type, { n = k }) end end end
       task.all(fns)
       return time.monotonic() - at
     end }""",
@@ -59,7 +59,7 @@ def cpu(pid):
 
 
 def left(s, kind):
-    return s.sql("SELECT count(*) FROM jobs WHERE job_type = ? AND finished_at IS NULL", (kind,))[0][0]
+    return s.sql("SELECT coalesce(sum(n), 0) FROM job_counts WHERE job_type = ? AND status IN ('pending', 'running')", (kind,))[0][0]
 
 
 def end_to_end(s, label):
@@ -112,7 +112,7 @@ def fill(s, n):
 
 
 def main():
-    s = Jobs("--job-concurrency", "64", files=FILES)
+    s = Jobs("--job-concurrency", "128", files=FILES)
     rate = fsync_rate(s.dir)
     print(f"fsync of 4 KiB: {rate:.0f}/s")
     end_to_end(s, "warm-up")

@@ -1,9 +1,16 @@
 """Jobs over HTTP: running, steps, retries, cancelling, signals, children, hostile scripts, events."""
+import os
+import sqlite3
 import threading
 import time
 
-from http_support import check, run, same, wait_for
+from http_support import SANITIZED, check, run, same, wait_for
 from jobs_support import Jobs, stream
+
+LEARN = """local data = tensor.random({ 200, 400 }, { kind = "uniform", seed = 1 })
+    local m <close> = tide.new({ input_chunk = 30, output_chunk = 5, hidden_size = 64, quantiles = { 0.1, 0.5, 0.9 },
+      decoder_output_dim = 4, temporal_decoder_hidden = 16 })
+    m:fit({ target = data }, { epochs = 100000, batch_size = 64 })"""
 
 FILES = {
     "jobs/trivial.lua": """return { summary = "nothing", params = { n = "integer = 1" }, refractory = 0,
@@ -40,6 +47,15 @@ FILES = {
     for i = 1, 10 do s:exec("INSERT INTO t VALUES(?)", { i }) end
     return s:value("SELECT sum(x) FROM t")
   end }""",
+    "jobs/compute.lua": """return { refractory = 0, run = function(job)
+    job:progress(0.1)
+    return job:scratch():value("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n")
+  end }""",
+    "jobs/learn.lua": """return { refractory = 0, run = function(job)
+    local tensor, tide = require("tensor"), require("tide")
+    job:progress(0.1)
+    %s
+  end }""" % LEARN,
     "jobs/twice.lua": """return { refractory = 0, run = function(job)
     job:step("a", function() return 1 end) job:step("a", function() return 2 end)
   end }""",
@@ -66,6 +82,28 @@ def server(*args):
       for i = 1, 10000 do job:log(line) if i % 100 == 0 then require("task").sleep(0) end end
     end }"""
     return Jobs(*args, files=files)
+
+
+def cpu(pid):
+    with open(f"/proc/{pid}/stat") as f:
+        t = f.read().rsplit(")", 1)[1].split()
+    return (int(t[11]) + int(t[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_busy_database():
+    """Somebody holds the database for longer than anybody waits for it: jobs end all the same."""
+    s = Jobs("--database-busy-seconds", "0.2", files=dict(FILES))
+    ids = [s.submit("slow", {"seconds": 0.5}), s.submit("trivial")]
+    s.until(ids[0], "running")
+    db = sqlite3.connect(f"{s.data}/database/plastinka.db", timeout=30, isolation_level=None)
+    db.execute("BEGIN IMMEDIATE")
+    time.sleep(3)
+    db.execute("COMMIT")
+    db.close()
+    for job_id in ids:
+        j = s.ended(job_id)
+        same((j["status"], j["attempt"]), ("completed", 1), j["error"])
+    s.stop()
 
 
 def test_life():
@@ -169,6 +207,20 @@ def test_cancel_and_order():
     check(time.monotonic() - at < 1.5, "cancelled within", time.monotonic() - at)
     same(j["status"], "cancelled")
     same(s.api(f"/api/v1/jobs/{job_id}/cancel", "POST")[0], 200, "twice is fine")
+    # computation in C stops too: SQL on a thread of the database, training on the compute pool
+    for name in ("compute", "learn"):
+        job_id = s.submit(name)
+        check(wait_for(lambda: s.job(job_id)["progress"] == 10, 10), name, s.job(job_id))
+        time.sleep(0.3)
+        check(s.job(job_id)["status"] == "running", name, s.job(job_id))
+        at = time.monotonic()
+        s.api(f"/api/v1/jobs/{job_id}/cancel", "POST")
+        same(s.ended(job_id)["status"], "cancelled", name)
+        check(time.monotonic() - at < (10 if SANITIZED else 1.5), name, time.monotonic() - at)
+        time.sleep(0.5)
+        before = cpu(s.workers()[0])
+        time.sleep(1)
+        check(cpu(s.workers()[0]) - before < 0.5, name, "goes on in the background")
     running = s.submit("slow")
     s.until(running, "running")
     same(s.api(f"/api/v1/jobs/{running}/retry", "POST")[0], 409)
@@ -208,4 +260,4 @@ def test_cancel_and_order():
 
 
 if __name__ == "__main__":
-    run(test_life, test_cancel_and_order)
+    run(test_life, test_cancel_and_order, test_busy_database)

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 
-from http_support import check, run, same, wait_for
+from http_support import PLASTINKA, check, run, same, wait_for
 from jobs_support import ENDED, Jobs, TEN_STEPS
 
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "12"))
@@ -99,13 +99,22 @@ def test_stop_puts_back():
     same(s.sql("SELECT status, queue, attempt, n_deaths FROM jobs WHERE job_id = ?", (job_id,)), [("pending", "ready", 0, 0)])
     same(s.sql("SELECT status FROM jobs WHERE job_id = ?", (short,)), [("completed",)], "it had time to end")
     same(s.sql("SELECT count(*) FROM workers")[0][0], 0)
-    # a worker of another machine that is silent: its lease lapses. The clock may jump: who is alive keeps his job
     r = s.command("jobs", "cancel", job_id)
     same(r.stdout, "cancelled\n", r.stderr)
     r = s.command("run", "named", "--workflows", str(s.flows))
     check(r.returncode == 0 and "step  first: completed" in r.stdout and '"b"' in r.stdout, r.stdout, r.stderr)
     r = s.command("run", "nothing", "--workflows", str(s.flows))
     check(r.returncode == 1 and "no kind of job" in r.stderr, r.stderr)
+    # a work process alone, and jobs put in beside it
+    with subprocess.Popen([PLASTINKA, "work", "--data", str(s.data), "--workflows", str(s.flows)], stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, text=True) as w:
+        same(w.stdout.readline(), "working\n")
+        r = s.command("jobs", "submit", "named", "--workflows", str(s.flows))
+        check(r.returncode == 0, r.stderr)
+        done = "SELECT 1 FROM jobs WHERE job_id = ? AND status = 'completed'"
+        check(wait_for(lambda: s.sql(done, (r.stdout.strip(),)), 15), "found without a word")
+        w.send_signal(signal.SIGTERM)
+        same(w.wait(20), 0)
 
 
 def test_clock():
