@@ -4,6 +4,7 @@ local db = require("db")
 local generation = require("generation")
 local job = require("job")
 local json = require("core.json")
+require("kinds")
 
 local jobs = {}
 

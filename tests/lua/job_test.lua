@@ -43,7 +43,7 @@ same(after("0 0 30 2 *", "2026-11-20T12:00:00Z"), nil, "never")
 same(after("day 02:30", "2026-03-28T12:00:00Z", "Europe/Berlin"), "2026-03-29T01:30:00Z", "02:30 is never shown")
 same(after("day 02:30", "2026-10-24T12:00:00Z", "Europe/Berlin"), "2026-10-25T00:30:00Z", "shown twice: the first")
 same(after("day 02:30", "2026-10-25T00:30:00Z", "Europe/Berlin"), "2026-10-26T01:30:00Z", "not the second")
-for _, wrong in ipairs({ "", "day", "day 24:00", "day 3", "someday 03:00", "every 0s", "every 2d", "60 * * * *", 
+for _, wrong in ipairs({ "", "day", "day 24:00", "day 3", "someday 03:00", "every 0s", "every 2d", "60 * * * *",
                          "* * *",
                          "5-3 * * * *", "*/0 * * * *", "a * * * *", "1,,2 * * * *", "hour :60",
                          "month 32 01:00",
@@ -73,7 +73,8 @@ refused("attempts is 0, expected", "workflows/jobs/a.lua", { run = run, attempts
 refused("every is sometimes", "workflows/jobs/a.lua", { run = run, every = "sometimes" })
 refused("deadline is never", "workflows/jobs/a.lua", { run = run, deadline = "never" })
 refused("a job is a file jobs/NAME.lua", "workflows/jobs/a/b.lua", { run = run })
-local def = job_def.check("workflows/jobs/good.lua", { run = run, deadline = "2m", concurrency = 1, refractory = false })
+local def = job_def.check("workflows/jobs/good.lua",
+  { run = run, deadline = "2m", concurrency = 1, refractory = false })
 check(def.name == "good" and def.deadline == 120 and def.concurrency == 1 and def.refractory == 0, "a good one")
 
 -- one hash for the same parameters
