@@ -2,8 +2,8 @@
 """Durable jobs: trivial jobs a second end to end, latency of a submit with 10,000 waiting, the cost of a
 step, an idle worker's processor time, growth with 200,000 finished jobs, 200 random kills.
 
-Figures (ours, peer, target): rates against the 2,000 a second that are asked for; the disk's own rate of
-fsync is printed beside them, because each commit waits for one.
+Figures (ours, peer, target): the peer is what is asked for; the disk's own rate of fsync is printed beside
+them, because each commit waits for one. BENCH_JOBS and BENCH_KILLS change the numbers.
 """
 import http.client
 import json
@@ -16,6 +16,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "server"))
 from jobs_support import Jobs  # noqa: E402
+import http_support  # noqa: E402
 import test_jobs_crash  # noqa: E402
 
 N = int(os.environ.get("BENCH_JOBS", "10000"))
@@ -118,7 +119,6 @@ def main():
     end_to_end(s, "warm-up")
     first = end_to_end(s, "trivial jobs")
     figure("jobs a second, end to end (asked: 2000)", first, 2000, 1, "higher")
-    figure("jobs a second / fsyncs a second", first, rate, 0.5, "higher")
     j = s.ended(s.submit("steps"), 60)
     print(f"step: {j['result']:.3f} ms, of it a commit {1000 / rate:.3f} ms")
     figure("step ms beside its commit", max(j["result"] - 1000 / rate, 0.001), 1, 1, "lower")
@@ -147,10 +147,9 @@ def main():
     print(f"submit with 10,000 waiting: median {median:.2f} ms, p99 {p99:.2f} ms")
     figure("submit p99 ms, 10,000 waiting (asked: 20)", p99, 20, 1, "lower")
     s.stop()
-    rounds = int(os.environ.get("KILL_ROUNDS", "100")) # two kills each
-    kills = test_jobs_crash.kill_rounds(rounds)
-    print(f"{kills} kills at random moments of {rounds} ten-step jobs: every effect once, every job completed")
-    figure("random kills survived (asked: 200)", kills, 200, 0.9, "higher")
+    kills, n = test_jobs_crash.kill_rounds(int(os.environ.get("BENCH_KILLS", "200")))
+    print(f"{kills} kills at random moments of {n} ten-step jobs: {http_support.failed} checks failed")
+    figure("random kills survived (asked: 200)", 0 if http_support.failed else kills, 200, 1, "higher")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import time
 from http_support import PLASTINKA, check, run, same, wait_for
 from jobs_support import ENDED, Jobs, TEN_STEPS
 
-ROUNDS = int(os.environ.get("KILL_ROUNDS", "12"))
+KILLS = 12
 NAMED = """return { refractory = 0, run = function(job)
   job:step("first", function() return "%s" end)
   require("task").sleep(1.5)
@@ -20,11 +20,12 @@ DEADLY = """return { refractory = 0, run = function(job)
 end }"""
 
 
-def kill_rounds(rounds):
-    """Kills the worker at random moments of a ten-step job; every effect must be there exactly once."""
+def kill_rounds(wanted):
+    """Kills the worker at random moments of ten-step jobs; every effect must be there exactly once."""
     s = Jobs("--supervise-restart-max-seconds", "0.1", files={"jobs/ten.lua": TEN_STEPS})
-    kills, rng = 0, random.Random(7)
-    for n in range(rounds):
+    kills, n, rng = 0, 0, random.Random(7)
+    while kills < wanted:
+        n += 1
         job_id = s.submit("ten", {"pause": 0.01})
         for _ in range(2):
             time.sleep(rng.random() * 0.25)
@@ -38,13 +39,11 @@ def kill_rounds(rounds):
     same(s.sql("SELECT count(*) FROM jobs WHERE status <> 'completed'")[0][0], 0)
     same(s.sql("PRAGMA integrity_check")[0][0], "ok")
     s.stop()
-    return kills
+    return kills, n
 
 
 def test_killed_workers():
-    kills = kill_rounds(ROUNDS)
-    print(f"{kills} kills in {ROUNDS} jobs")
-    check(kills >= ROUNDS // 2, kills)
+    print("%d kills in %d jobs" % kill_rounds(KILLS))
 
 
 def test_pinned_and_whole_server_killed():
