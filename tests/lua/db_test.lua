@@ -281,7 +281,7 @@ check(#stats.bounds == 13, "bounds of the histogram")
 
 -- writes that wait together share one commit: all of them are asked while a transaction holds the lane
 do
-  local queued, fns = 0, {}
+  local queued, writers = 0, {}
   d:script("CREATE TABLE IF NOT EXISTS shared(x)")
   local holder = task.start(function()
     d:transaction(function()
@@ -291,13 +291,13 @@ do
   end)
   task.sleep(0.02)
   for i = 1, 20 do
-    fns[i] = function()
+    writers[i] = function()
       queued = queued + 1
       d:exec("INSERT INTO shared VALUES(?)", { i })
     end
   end
   local before = db.stats()
-  task.all(fns)
+  task.all(writers)
   task.wait(holder)
   stats = db.stats()
   check(d:value("SELECT count(*) FROM shared") == 20, "all are there")

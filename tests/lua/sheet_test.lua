@@ -30,7 +30,7 @@ local function misuse(pattern, fn, ...)
 end
 
 local folder = arg[1] or "build"
-local id = tostring({}):match("0x(%x+)")
+local id = require("crypto").uuid()
 local function path(name) return string.format("%s/sheet_test_%s_%s", folder, id, name) end
 local d <close> = db.open(path("x.db"), { sync = "off" })
 
