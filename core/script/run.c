@@ -35,19 +35,9 @@ struct run *run_current(struct host *h)
     return h->current;
 }
 
-struct host *run_host(const struct run *r)
-{
-    return r->host;
-}
-
 const char *run_name(const struct run *r)
 {
     return r->name;
-}
-
-lua_State *run_lua(struct run *r)
-{
-    return r->L;
 }
 
 unsigned run_count(struct host *h)

@@ -84,9 +84,7 @@ struct run *run_of(lua_State *L);
 
 /* The run now on the stack, or NULL. */
 struct run *run_current(struct host *h);
-struct host *run_host(const struct run *r);
 const char *run_name(const struct run *r);
-lua_State *run_lua(struct run *r);
 
 /* Milliseconds until the deadline, or UINT64_MAX. */
 uint64_t run_time_left(const struct run *r);
