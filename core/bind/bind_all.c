@@ -3,7 +3,11 @@
  */
 #include "bind/bind_all.h"
 
+#include <string.h>
+
+#include "base/conf.h"
 #include "bind/bind.h"
+#include "tensor/kern.h"
 
 static const luaL_Reg MODULES[] = {
     { "core.auth", luaopen_core_auth },
@@ -35,6 +39,8 @@ static const luaL_Reg MODULES[] = {
 
 int bind_all(struct host *h, struct err *e)
 {
+    if (strcmp(conf_text("kernels"), "ref") == 0) /* else the first use picks what this CPU does best */
+        kern_use("ref");
     for (const luaL_Reg *m = MODULES; m->name != NULL; m++)
         if (host_preload(h, m->name, m->func, e) != 0)
             return -1;
