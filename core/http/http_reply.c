@@ -57,19 +57,6 @@ static char *put(char *p, const char *text, size_t n)
 
 #define PUT(p, literal) put((p), "" literal, sizeof(literal) - 1)
 
-static char *put_number(char *p, uint64_t v)
-{
-    char tmp[20];
-    size_t n = 0;
-
-    do
-        tmp[n++] = (char)('0' + v % 10);
-    while ((v /= 10) != 0);
-    while (n > 0)
-        *p++ = tmp[--n];
-    return p;
-}
-
 static void said(struct http_conn *c, const char *end)
 {
     c->out.len = (size_t)(end - c->out.data);
@@ -102,7 +89,7 @@ int http_reply_start(struct http_req *r, int status, struct err *e)
     } else {
         const char *reason = http_reply_reason(status);
         p = PUT(p, "HTTP/1.1 ");
-        p = put_number(p, (uint64_t)status);
+        p = http_text_number(p, (uint64_t)status);
         *p++ = ' ';
         p = put(p, reason, strlen(reason));
         p = PUT(p, "\r\nDate: ");
@@ -126,7 +113,7 @@ int http_reply_restatus(struct http_req *r, int status)
         return -1;
     char *at = c->out.data + r->answer.mark + 9; /* behind "HTTP/1.1 " */
     memmove(at + 4 + n, at + 4 + old, c->out.len - r->answer.mark - 9 - 4 - old);
-    put_number(at, (uint64_t)status);
+    http_text_number(at, (uint64_t)status);
     memcpy(at + 4, http_reply_reason(status), n);
     c->out.len = c->out.len - old + n;
     if (r->answer.etag_at)
@@ -341,7 +328,7 @@ int http_reply_body(struct http_req *r, const char *data, size_t n, struct err *
     p = put_connection(r, p);
     if (!is_bare(r->status)) {
         p = PUT(p, "Content-Length: ");
-        p = put_number(p, n);
+        p = http_text_number(p, n);
         p = PUT(p, "\r\n");
     }
     p = PUT(p, "\r\n");
@@ -372,7 +359,7 @@ static int open_body(struct http_req *r, int is_chunked, uint64_t n_total, struc
         p = PUT(p, "Transfer-Encoding: chunked\r\n");
     } else if (!is_chunked && !is_bare(r->status)) {
         p = PUT(p, "Content-Length: ");
-        p = put_number(p, n_total);
+        p = http_text_number(p, n_total);
         p = PUT(p, "\r\n");
     }
     p = PUT(p, "\r\n");

@@ -213,19 +213,6 @@ static char *put(char *p, const char *text, size_t n)
 
 #define PUT(p, literal) put((p), "" literal, sizeof(literal) - 1)
 
-static char *put_number(char *p, uint64_t v)
-{
-    char tmp[20];
-    size_t n = 0;
-
-    do
-        tmp[n++] = (char)('0' + v % 10);
-    while ((v /= 10) != 0);
-    while (n > 0)
-        *p++ = tmp[--n];
-    return p;
-}
-
 /* By hand: at 100,000 lines a second printf would be a tenth of the work. */
 static void write_line(struct http_req *r, uint64_t ns)
 {
@@ -254,13 +241,13 @@ static void write_line(struct http_req *r, uint64_t ns)
         p += log_escape(p, r->label, r->n_label);
     }
     p = PUT(p, "\",\"status\":");
-    p = put_number(p, (uint64_t)r->status);
+    p = http_text_number(p, (uint64_t)r->status);
     p = PUT(p, ",\"bytes_in\":");
-    p = put_number(p, r->body_bytes);
+    p = http_text_number(p, r->body_bytes);
     p = PUT(p, ",\"bytes_out\":");
-    p = put_number(p, r->bytes_out);
+    p = http_text_number(p, r->bytes_out);
     p = PUT(p, ",\"ms\":");
-    p = put_number(p, ns / 1000000);
+    p = http_text_number(p, ns / 1000000);
     *p++ = '.';
     uint64_t us = ns / 1000 % 1000;
     *p++ = (char)('0' + us / 100);

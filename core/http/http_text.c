@@ -99,6 +99,19 @@ int http_text_in_list(const char *p, size_t n, const char *lower)
     return 0;
 }
 
+char *http_text_number(char *p, uint64_t v)
+{
+    char tmp[20];
+    size_t n = 0;
+
+    do
+        tmp[n++] = (char)('0' + v % 10);
+    while ((v /= 10) != 0);
+    while (n > 0)
+        *p++ = tmp[--n];
+    return p;
+}
+
 int http_text_hex(char c)
 {
     if (c >= '0' && c <= '9')

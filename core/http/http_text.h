@@ -36,6 +36,9 @@ int http_text_in_list(const char *p, size_t n, const char *lower);
 /* Without blanks and tabs around it. */
 struct http_text http_text_trim(const char *p, size_t n);
 
+/* Writes v in decimal, at most 20 bytes and no NUL; where it ended. */
+char *http_text_number(char *p, uint64_t v);
+
 /* The value of a hexadecimal digit, or -1. */
 int http_text_hex(char c);
 
