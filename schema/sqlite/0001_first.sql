@@ -524,6 +524,7 @@ CREATE TABLE fact_predictions(
   quantile_50 REAL NOT NULL,
   quantile_75 REAL NOT NULL,
   quantile_95 REAL NOT NULL,
+  method TEXT NOT NULL DEFAULT 'model',   -- who said it: model, cold_start, or a baseline's name
   created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
   UNIQUE (prediction_month, model_id, multiindex_id)
 ) STRICT;
