@@ -5,6 +5,7 @@
 local db = require("db")
 local fail = require("fail")
 local generation = require("generation")
+local health_model = require("health_model")
 local log = require("log")
 local process = require("process")
 local settings = require("settings")
@@ -47,6 +48,19 @@ local GAPS = [[WITH RECURSIVE m(month, last) AS (
   SELECT substr(month, 1, 7) AS month FROM m WHERE month NOT IN (SELECT data_date FROM data_months)
   ORDER BY 1 LIMIT 100]]
 
+-- Months in which something was sold, yet no stock moved: facts are lost.
+local STILL = [[SELECT substr(data_date, 1, 7) AS month FROM data_months m WHERE units > 0
+  AND data_date >= (SELECT substr(min(data_date), 1, 8) || '01' FROM fact_stock_changes)
+  AND NOT EXISTS (SELECT 1 FROM fact_stock_changes c WHERE c.data_date >= m.data_date
+    AND c.data_date < date(m.data_date, '+1 month'))
+  ORDER BY 1 LIMIT 100]]
+
+local function months_of(sql)
+  local list = {}
+  for i, row in ipairs(db.main():query(sql)) do list[i] = row.month end
+  return list[1] and list or nil
+end
+
 health.add("database", function()
   local there, missing = {}, {}
   for _, row in ipairs(db.main():query("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')")) do
@@ -56,11 +70,35 @@ health.add("database", function()
     if not there[name] then missing[#missing + 1] = name end
   end
   if missing[1] then return "degraded", { missing_tables = missing } end
-  local gaps = {}
-  for i, row in ipairs(db.main():query(GAPS)) do gaps[i] = row.month end
-  if gaps[1] then return "unhealthy", { missing_months_sales = gaps } end
+  local gaps, still = months_of(GAPS), months_of(STILL)
+  if gaps or still then
+    return "unhealthy", { missing_months_sales = gaps, missing_months_stock_movement = still }
+  end
   return "healthy"
 end)
+
+-- What is needed together: { setting that asks for the others, … }
+local NEEDED = { { "datasphere_project_id", "datasphere_folder_id", "datasphere_oauth_token" } }
+
+health.add("config", function()
+  local missing, by_name = {}, {}
+  for _, s in ipairs(settings.list()) do by_name[s.name] = s end
+  local function is_empty(name) return by_name[name].value == "" or by_name[name].value == nil end
+  for _, group in ipairs(NEEDED) do
+    for i = 2, is_empty(group[1]) and 0 or #group do
+      local s = by_name[group[i]]
+      if is_empty(s.name) then missing[#missing + 1] = ("%s (%s)"):format(s.env or s.name, s.doc) end
+    end
+  end
+  if is_empty("auth_admin_key_hash") and not db.main():value("SELECT 1 FROM api_keys WHERE role = 'admin' "
+    .. "AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))") then
+    missing[#missing + 1] = "an API key of the role admin (plastinka keys create)"
+  end
+  if missing[1] then return "degraded", { missing_variables = missing, message = "settings are missing" } end
+  return "healthy"
+end)
+
+health.add("active_model_metric", health_model.status)
 
 health.add("workflows", function()
   local s = generation.status()

@@ -159,6 +159,8 @@ const struct conf_def CONF_DEFS[] = {
       "false", "direction of model_metric" },
     { "model_metric_alarm", "METRIC_THRESHOLD_FOR_HEALTH_CHECK|METRIC_THESH_FOR_HEALTH_CHECK",
       CONF_NUMBER, "", -1e12, 1e12, "1.2", "/health warns when the active model is worse" },
+    { "model_drift_alarm", NULL, CONF_NUMBER, "ratio", 1, 1e6, "1.5",
+      "/health warns when forecasts miss what was sold by this much more than when tested" },
     { "model_auto_select", "AUTO_SELECT_BEST_MODEL", CONF_BOOL, "", 0, 0, "true",
       "make the best model the active one" },
     { "model_auto_select_configs", "AUTO_SELECT_BEST_CONFIGS", CONF_BOOL, "", 0, 0, "true",

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import tempfile
+import time
 
 from http_support import PLASTINKA, check, run, same
 from web_support import Web
@@ -375,5 +376,83 @@ def test_predictions():
         s.error(404, "not_found", "/api/v1/predictions/results/none")
 
 
+def component(s, name="active_model_metric", role="admin", wait=2.05):
+    time.sleep(wait)  # what /health answers is two seconds old at most
+    return json.loads(s.call("/health", key=s.roles.get(role)).body)["components"][name]
+
+
+def predict(s, model, month, trained_to, values):
+    s.sql("INSERT INTO models(model_id, model_path, metadata) VALUES (?, 'models/x', ?) ON CONFLICT DO NOTHING", model,
+          json.dumps({"months": {"from": "2024-01-01", "to": trained_to}}))
+    r = model + month
+    s.sql("INSERT INTO prediction_results(result_id, model_id, prediction_month) VALUES (?, ?, ?)", r, model, month)
+    for n, v in values.items():
+        s.sql("INSERT INTO fact_predictions(multiindex_id, prediction_month, result_id, model_id, quantile_05, quantile_25,"
+              " quantile_50, quantile_75, quantile_95) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", n, month, r, model,
+              v / 2, v * 0.8, v, v * 1.2, v * 2)
+
+
+def sell(s, month, values, complete=1):
+    s.sql("INSERT OR IGNORE INTO processing_runs(run_id, source_files) VALUES (1, 'x')")
+    s.sql("INSERT INTO data_months(data_date, run_id, is_complete, n_products, units, revenue) VALUES (?, 1, ?, 2, ?, 1)",
+          month, complete, sum(values.values()))
+    for n, v in values.items():
+        s.sql("INSERT INTO fact_sales VALUES (?, ?, ?)", n, month[:8] + "07", v)
+        s.sql("INSERT INTO fact_stock_changes VALUES (?, ?, ?)", n, month[:8] + "07", -v)
+
+
+def test_health():
+    with Api() as s:
+        c = component(s)
+        same((c["status"], c["details"]["reason"]), ("healthy", "there is nothing to forecast from yet"))
+        product(s, 1)
+        product(s, 2)
+        sell(s, "2025-01-01", {1: 30, 2: 10})
+        c = component(s)
+        same((c["status"], c["details"]["reason"]), ("degraded", "no model is active"))
+        same(component(s, role=None, wait=0), {"status": "degraded"}, "details only with a key")
+        same(component(s, "config", wait=0), {"status": "healthy", "details": {}})
+        predict(s, "m", "2025-02-01", "2025-01-01", {1: 30, 2: 12})
+        s.json(200, MODELS + "/m/set-active", "POST")
+        check("no val_MIWS_MIC_Ratio" in component(s)["details"]["reason"])
+        config = s.json(201, "/api/v1/model-params", "POST", {"config": {}})["config_id"]
+        result(s, "r", "m", config, {"val_MIWS_MIC_Ratio": 0.9, "backtest": {"models": {"tide": {"wape": 0.2}}}})
+        c = component(s)
+        same((c["status"], c["details"]["metric_value"], c["details"]["threshold"]), ("healthy", 0.9, 1.2))
+        check("live" not in c["details"], "nothing has come yet", c)
+        sell(s, "2025-02-01", {1: 25, 2: 15}, 0)
+        check("live" not in component(s)["details"], "the month is not complete")
+        s.sql("UPDATE data_months SET is_complete = 1, updated_at = '2025-03-05T00:00:00.000Z'")
+        c = component(s)
+        same((c["status"], c["details"]["live"]), ("healthy", {"wape": 0.2, "coverage_90": 1, "months": ["2025-02"],
+                                                               "expected_wape": 0.2, "drift": 1}), c)
+        predict(s, "m", "2025-03-01", "2025-01-01", {1: 30, 2: 12})
+        predict(s, "late", "2025-03-01", "2025-03-01", {1: 90, 2: 90})  # has seen the month: does not count
+        sell(s, "2025-03-01", {1: 90, 2: 90})
+        c = component(s)
+        same((c["status"], c["details"]["live"]["drift"]), ("degraded", 3.318), c)
+        check("2025-03" in c["details"]["reason"] and "promised" in c["details"]["reason"], c)
+        v = s.json(200, "/health")
+        same(v["status"], "degraded")
+        s.sql("UPDATE training_results SET metrics = '{\"val_MIWS_MIC_Ratio\":1.5}'")
+        s.sql("UPDATE data_months SET updated_at = '2025-03-06T00:00:00.000Z'")
+        c = component(s)
+        check("bad side of 1.2" in c["details"]["reason"] and "drift" not in c["details"]["live"], c)
+        s.sql("DELETE FROM fact_stock_changes WHERE data_date LIKE '2025-02%'")
+        c = component(s, "database")
+        same((c["status"], c["details"]), ("unhealthy", {"missing_months_stock_movement": ["2025-02"]}))
+        s.error(503, "unhealthy", "/health")
+        same(s.call("/health/live", key=None).status, 200, "it lives all the same")
+        s.sql("UPDATE api_keys SET revoked_at = '2025-01-01T00:00:00.000Z' WHERE role = 'admin'")
+        time.sleep(2.05)
+        c = json.loads(s.call("/health", key=s.roles["viewer"]).body)["components"]["config"]
+        same(c["status"], "degraded")
+        check("admin" in c["details"]["missing_variables"][0], c)
+    with Api(env={"DATASPHERE_PROJECT_ID": "p", "DATASPHERE_FOLDER_ID": "f"}) as s:
+        c = component(s, "config")
+        same(c["status"], "degraded")
+        check(c["details"]["missing_variables"][0].endswith("(cloud token)"), c)
+
+
 if __name__ == "__main__":
-    run(test_configs, test_model_params, test_models, test_results, test_predictions)
+    run(test_configs, test_model_params, test_models, test_results, test_predictions, test_health)

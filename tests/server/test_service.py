@@ -27,7 +27,7 @@ def test_health():
     with Web() as s:
         v = body(s.call("/health", key=None))
         same(v["status"], "healthy")
-        same(sorted(v["components"]), ["api", "database", "disk", "loop", "workflows"])
+        same(sorted(v["components"]), ["active_model_metric", "api", "config", "database", "disk", "loop", "workflows"])
         check(all(set(c) == {"status"} for c in v["components"].values()), "details only with a key")
         v = body(s.call("/health"))
         same(v["components"]["workflows"]["details"]["generation"], v["generation"])

@@ -84,10 +84,9 @@ end
 --- @return table
 function model_view.model(row)
   return { model_id = row.model_id, model_path = row.model_path, is_active = row.is_active == 1,
-           metadata = type(row.metadata) == "table" and row.metadata or decoded(row.metadata)
-             or json.null,
-           created_at = row.created_at, job_id = row.job_id or json.null, model_kind = row.model_kind, sha256 = row.sha256,
-           metric_value = row.metric_value }
+           metadata = type(row.metadata) == "table" and row.metadata or decoded(row.metadata) or json.null,
+           created_at = row.created_at, job_id = row.job_id or json.null, model_kind = row.model_kind,
+           sha256 = row.sha256, metric_value = row.metric_value }
 end
 
 --- A row of training_results or tuning_results as clients see it.
