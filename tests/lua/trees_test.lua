@@ -125,6 +125,8 @@ end
 
 -- misuse and a bad world
 fails("shape", "features do not fit", model.predict, model, { 1, 2, 3 })
+fails("shape", "too many features", model.predict, model, { { 1, 2, 3, 4, 5 } })
+fails("shape", "validation of another width", trees.train, x, y, { valid = { { { 1, 2 } }, { 1 } } })
 fails("shape", "labels do not fit", trees.train, x, { 1, 2 })
 fails("nan", "NaN label", trees.train, { { 1 }, { 2 } }, { 1, nan })
 fails("nan", "infinite feature", trees.train, { { 1 }, { math.huge } }, { 1, 2 })
@@ -145,6 +147,23 @@ end)(), { objective = "binary" })
 check(one:predict(x[1]) > 0.999, "one class")
 local few <close> = trees.train({ { 1 }, { 2 }, { 3 } }, { 1, 2, 3 })
 check(few:predict({ 2 }) == 2, "fewer rows than min_data_in_leaf")
+
+-- ten thousand categories, and such as were never seen: these go where a missing one goes
+local cats, by_cat = {}, {}
+for i = 1, 12000 do
+  local c = i % 10000
+  cats[i] = { c, i % 7 == 0 and nan or 1, nan }
+  by_cat[i] = c % 3
+end
+local wide <close> = trees.train(cats, by_cat, { num_iterations = 5, categorical_feature = { 1 }, min_data_in_leaf = 1,
+  min_data_per_group = 1, cat_smooth = 1, max_cat_threshold = 5000 })
+check(wide:info().n_features == 3, "10,000 categories, a constant and a column of nothing")
+local missing = wide:predict({ nan, 1, nan })
+for _, c in ipairs({ 10001, 2000000000, -1, -1e300, 1e300, math.huge, -math.huge }) do
+  local v = wide:predict({ c, 1, nan })
+  check(v == missing, ("category %g: %g, a missing one %g"):format(c, v, missing))
+end
+check(wide:predict({ { 10001, 1, nan }, { 4, 1, 5 } })[1] == missing, "the same among others")
 
 -- training can be cancelled
 local slow = task.start(function()
