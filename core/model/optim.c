@@ -42,7 +42,8 @@ int optim_init(struct optim *o, const struct optim_conf *conf, size_t n, struct 
     o->n = n;
     o->m = mem_aligned(copies * n * sizeof *o->m);
     o->part = mem_zero((size_t)chunks_of(n) + 1, sizeof *o->part);
-    if (o->m == NULL || o->part == NULL) {
+    o->idle = mem_zero((size_t)chunks_of(n) + 1, sizeof *o->idle);
+    if (o->m == NULL || o->part == NULL || o->idle == NULL) {
         optim_deinit(o);
         return err_set(e, ERR_NOMEM, "no memory for the optimizer of %zu parameters", n);
     }
@@ -56,8 +57,10 @@ void optim_deinit(struct optim *o)
 {
     mem_free(o->m);
     mem_free(o->part);
+    mem_free(o->idle);
     o->m = o->v = o->vmax = NULL;
     o->part = NULL;
+    o->idle = NULL;
 }
 
 struct step {
@@ -77,6 +80,15 @@ static void norm_chunk(void *ctx, int chunk, int lane)
     s->o->part[chunk] = kern()->dot(s->grad + at, s->grad + at, n);
 }
 
+static int all_zero(const float *x, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n && x[i] == 0)
+        i++;
+    return i == n;
+}
+
 static void move_chunk(void *ctx, int chunk, int lane)
 {
     struct step *s = ctx;
@@ -85,6 +97,13 @@ static void move_chunk(void *ctx, int chunk, int lane)
     size_t n = left < OPTIM_CHUNK ? left : OPTIM_CHUNK;
 
     (void)lane;
+    if (o->part[chunk] == 0 && o->conf.weight_decay == 0) {
+        if (!o->idle[chunk])
+            o->idle[chunk] = all_zero(o->m + at, n) && all_zero(o->v + at, n);
+        if (o->idle[chunk])
+            return;
+    }
+    o->idle[chunk] = 0;
     if (o->conf.kind == OPTIM_SGD)
         kern()->sgd(s->p + at, s->grad + at, o->m + at, n, &s->s);
     else

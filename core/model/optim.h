@@ -34,6 +34,9 @@ struct optim {
     uint64_t step;
     float *m, *v, *vmax;
     double *part; /* one partial sum a chunk */
+    /* one a chunk: its gradients have been 0 so far, m and v too, so that nothing would move. To be
+     * cleared by whoever writes m or v. */
+    uint8_t *idle;
 };
 
 /* beta 0.9, 0.999, eps 1e-8, no decay, momentum 0, no clipping. */

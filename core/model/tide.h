@@ -98,6 +98,12 @@ int tide_work_new(struct tide_work **out, const struct tide *t, int B, int train
 void tide_work_free(struct tide_work *w);
 size_t tide_work_bytes(const struct tide_work *w);
 
+/* Layer norm over a single value is beta whatever comes in, and nothing before it learns. From
+ * here on such a dense part is left out: the same output and gradients, bit for bit, in a fraction
+ * of the time. Nothing happens to a network whose temporal decoder is no constant. Afterwards
+ * tide_work_look knows "y_norm", "y" and "dy" only. */
+void tide_work_skip_constant(struct tide_work *w);
+
 /* The parameters changed: packs them anew at the next call. */
 void tide_work_stale(struct tide_work *w);
 

@@ -251,6 +251,7 @@ int tide_fit_load(struct tide_fit *f, const char *path, struct err *e)
         take(&file, "optimizer", f->optim.m, bytes * (f->optim.vmax != NULL ? 3 : 2), e) != 0)
         goto done;
     f->s = s;
+    memset(f->optim.idle, 0, ((f->optim.n + OPTIM_CHUNK - 1) / OPTIM_CHUNK));
     f->optim.step = s.optim_step;
     tide_work_stale(f->work);
     rc = 0;

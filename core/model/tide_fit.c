@@ -157,8 +157,12 @@ int tide_fit_new(struct tide_fit **out, struct tide *t, const struct tide_data *
         optim_init(&f->optim, &conf->optim, n, e) != 0 ||
         tide_work_new(&f->work, t, conf->batch, 1, par, e) != 0)
         goto fail;
-    if (conf->valid_from > 0 && tide_work_new(&f->lean, t, conf->batch, 0, par, e) != 0)
-        goto fail;
+    tide_work_skip_constant(f->work);
+    if (conf->valid_from > 0) {
+        if (tide_work_new(&f->lean, t, conf->batch, 0, par, e) != 0)
+            goto fail;
+        tide_work_skip_constant(f->lean);
+    }
     f->epoch_began = now();
     *out = f;
     return 0;

@@ -133,6 +133,20 @@ size_t tide_work_bytes(const struct tide_work *w)
     return w->bytes;
 }
 
+void tide_work_skip_constant(struct tide_work *w)
+{
+    struct tide_block *t = &w->l.temporal;
+    size_t n = w->R * (size_t)w->t->conf.output_chunk;
+
+    if (!t->norm || t->O != 1)
+        return;
+    w->constant = 1;
+    w->stale = 1;
+    memset(t->pre, 0, n * sizeof *t->pre); /* what the gradient of gamma, 0, is made of */
+    memset(t->mean, 0, n * sizeof *t->mean);
+    memset(t->rstd, 0, n * sizeof *t->rstd);
+}
+
 void tide_work_stale(struct tide_work *w)
 {
     w->stale = 1;
@@ -149,6 +163,8 @@ static void pack_chunk(void *ctx, int chunk, int lane)
     int b = chunk / TIDE_PACKS, i = chunk % TIDE_PACKS;
 
     (void)lane;
+    if (w->constant && b < l->n_chain + 3)
+        return;
     if (b < l->n_chain) {
         tide_block_pack(&w->l.chain[b], params, i);
     } else if (b == l->n_chain) {
@@ -208,9 +224,9 @@ static int start(struct tide_work *w, const struct tide_batch *b, const struct t
     w->drop = w->noise->mode != TIDE_DROP_OFF && w->t->conf.dropout > 0
                   ? (float)(1 / (1 - w->t->conf.dropout))
                   : 0;
-    if (w->past.used)
+    if (w->past.used && !w->constant)
         grown |= rc = tide_proj_rows(&w->past, b->B, b->past, b->past_base, b->past_rows, e);
-    if (rc >= 0 && w->future.used)
+    if (rc >= 0 && w->future.used && !w->constant)
         grown |= rc = tide_proj_rows(&w->future, b->B, b->future, b->future_base, b->future_rows,
                                      e);
     if (rc < 0)
@@ -218,6 +234,8 @@ static int start(struct tide_work *w, const struct tide_batch *b, const struct t
     if (w->stale || grown)
         par_run(w->par, (w->l.n_chain + 4) * TIDE_PACKS, pack_chunk, w);
     w->stale = 0;
+    if (w->constant)
+        return 0;
     par_run(w->par, tide_proj_chunks(&w->past) + tide_proj_chunks(&w->future), project_chunk, w);
     return 0;
 }
@@ -242,6 +260,8 @@ static void norm_chunk(void *ctx, int chunk, int lane)
     size_t B = (size_t)w->batch->B;
 
     (void)lane;
+    if (w->constant && chunk != l->n_chain)
+        return;
     if (chunk < l->n_chain) {
         if (l->chain[chunk].norm)
             tide_block_norm_grads(&l->chain[chunk], w->grads, B);
@@ -264,16 +284,19 @@ static void weights(struct tide_work *w)
     struct tide_task tasks[2 * (TIDE_CHAIN + 3) + 1];
     int n = 0;
 
-    for (int i = 0; i < l->n_chain; i++)
+    if (w->constant)
+        memset(w->grads, 0, w->t->n_params * sizeof *w->grads);
+    for (int i = 0; i < l->n_chain && !w->constant; i++)
         n += tide_block_tasks(&l->chain[i], tasks + n, w->grads,
                               i == 0 ? w->in : l->chain[i - 1].y,
                               i == 0 ? l->in_width : l->chain[i - 1].O, B);
-    n += tide_block_tasks(&l->temporal, tasks + n, w->grads, w->tin, l->temporal.I,
-                          B * (size_t)c->output_chunk);
-    if (w->past.used)
+    if (!w->constant)
+        n += tide_block_tasks(&l->temporal, tasks + n, w->grads, w->tin, l->temporal.I,
+                              B * (size_t)c->output_chunk);
+    if (w->past.used && !w->constant)
         n += tide_block_tasks(&w->past.block, tasks + n, w->grads, w->past.rows, w->past.block.I,
                               w->past.n_rows);
-    if (w->future.used)
+    if (w->future.used && !w->constant)
         n += tide_block_tasks(&w->future.block, tasks + n, w->grads, w->future.rows,
                               w->future.block.I, w->future.n_rows);
     tasks[n++] = (struct tide_task){.of = {{w->grads + l->skip_w, w->grads + l->skip_b,
@@ -316,7 +339,9 @@ int tide_backward(struct tide_work *w, const struct tide_batch *b, const struct 
     par_run(w->par, (b->B + TILE - 1) / TILE, tide_tile_run, w);
     if (tide_work_stopped(w))
         return err_set(e, ERR_CANCELLED, "cancelled");
-    par_run(w->par, tide_proj_chunks(&w->past) + tide_proj_chunks(&w->future), collect_chunk, w);
+    if (!w->constant)
+        par_run(w->par, tide_proj_chunks(&w->past) + tide_proj_chunks(&w->future), collect_chunk,
+                w);
     if (!tide_work_stopped(w))
         weights(w);
     if (tide_work_stopped(w))

@@ -119,6 +119,7 @@ int tide_predict(const struct tide *t, const struct tide_data *d, const struct t
     small.batch = batch;
     if (tide_work_new(&w, t, batch, 0, par, e) != 0 || tide_cut_init(&cut, batch, e) != 0)
         goto done;
+    tide_work_skip_constant(w);
     if (c->samples > 0) {
         pass = mem_aligned((size_t)batch * per * (size_t)t->Q * sizeof *pass);
         draws = mem_aligned((size_t)batch * per * (size_t)c->samples * sizeof *draws);

@@ -67,6 +67,8 @@ static void gather(struct tide_work *w, int b, size_t row)
             for (int i = 0; i < C; i++)
                 in[t * C + i] = in[t * C + i] * params[l->rin_w + (size_t)i] +
                                 params[l->rin_b + (size_t)i];
+    if (w->constant)
+        return;
     if (C > 1)
         for (int i = 0; i < C; i++)
             for (int t = 0; t < L; t++)
@@ -94,28 +96,17 @@ static void draw(const struct tide_work *w, uint16_t *mask, int words, size_t ro
                      (uint32_t)lrint((1 - w->t->conf.dropout) * 65536));
 }
 
-/* Samples b0.. in rows r0.., to yn and y. */
-static void forward(struct tide_work *w, int b0, int n, size_t r0)
+/* The encoders, the decoders and the temporal decoder of n samples in rows r0... */
+static void dense(struct tide_work *w, int n, size_t r0)
 {
     const struct tide_conf *c = &w->t->conf;
     struct tide_layout *l = &w->l;
     const float *params = w->t->params;
-    const size_t H = (size_t)c->output_chunk, C = (size_t)c->n_targets, Q = (size_t)w->t->Q;
+    const size_t H = (size_t)c->output_chunk, Q = (size_t)w->t->Q;
     const size_t L = (size_t)c->input_chunk, rows = (size_t)n, DQ = (size_t)c->decoder_out * Q;
     const size_t TI = (size_t)l->temporal.I;
     struct tide_block *last = &l->chain[l->n_chain - 1];
 
-    if (w->drop > 0) {
-        for (int i = 0; i < l->n_chain; i++)
-            draw(w, l->chain[i].mask, l->chain[i].words, r0, (size_t)b0, rows, (uint64_t)i);
-        draw(w, l->temporal.mask, l->temporal.words, r0 * H, (size_t)b0 * H, rows * H, 253);
-        if (l->has_past)
-            draw(w, w->past.mask, w->past.words, (size_t)b0, (size_t)b0, rows, 254);
-        if (l->has_future)
-            draw(w, w->future.mask, w->future.words, (size_t)b0, (size_t)b0, rows, 255);
-    }
-    for (int i = 0; i < n; i++)
-        gather(w, b0 + i, r0 + (size_t)i);
     tide_block_fwd(&l->chain[0], params, w->in + r0 * (size_t)l->in_width, l->in_width, r0, n,
                    w->drop, NULL);
     for (int i = 1; i < l->n_chain; i++) {
@@ -134,10 +125,45 @@ static void forward(struct tide_work *w, int b0, int n, size_t r0)
         }
     tide_block_fwd(&l->temporal, params, w->tin + r0 * H * TI, (ptrdiff_t)TI, r0 * H,
                    (int)(rows * H), w->drop, NULL);
+}
+
+static void draw_all(const struct tide_work *w, int b0, size_t rows, size_t r0)
+{
+    const struct tide_layout *l = &w->l;
+    const size_t H = (size_t)w->t->conf.output_chunk;
+
+    for (int i = 0; i < l->n_chain; i++)
+        draw(w, l->chain[i].mask, l->chain[i].words, r0, (size_t)b0, rows, (uint64_t)i);
+    draw(w, l->temporal.mask, l->temporal.words, r0 * H, (size_t)b0 * H, rows * H, 253);
+    if (l->has_past)
+        draw(w, w->past.mask, w->past.words, (size_t)b0, (size_t)b0, rows, 254);
+    if (l->has_future)
+        draw(w, w->future.mask, w->future.words, (size_t)b0, (size_t)b0, rows, 255);
+}
+
+/* Samples b0.. in rows r0.., to yn and y. */
+static void forward(struct tide_work *w, int b0, int n, size_t r0)
+{
+    const struct tide_conf *c = &w->t->conf;
+    struct tide_layout *l = &w->l;
+    const float *params = w->t->params;
+    const size_t H = (size_t)c->output_chunk, C = (size_t)c->n_targets, Q = (size_t)w->t->Q;
+    const size_t L = (size_t)c->input_chunk, rows = (size_t)n;
+    float *yn = w->yn + r0 * H * C * Q;
+
+    if (w->drop > 0 && !w->constant)
+        draw_all(w, b0, rows, r0);
+    for (int i = 0; i < n; i++)
+        gather(w, b0 + i, r0 + (size_t)i);
+    if (w->constant) {
+        for (size_t i = 0; i < rows * H; i++)
+            yn[i] = params[l->temporal.at.beta];
+    } else {
+        dense(w, n, r0);
+        memcpy(yn, l->temporal.y + r0 * H * C * Q, rows * H * C * Q * sizeof *yn);
+    }
 
     /* the lookback skip, onto the temporal decoder's output */
-    float *yn = w->yn + r0 * H * C * Q;
-    memcpy(yn, l->temporal.y + r0 * H * C * Q, rows * H * C * Q * sizeof *yn);
     struct gemm skip = {.c = yn, .ldc = (ptrdiff_t)(H * Q),
                         .a = w->in + r0 * (size_t)l->in_width, .rs = l->in_width, .cs = 1,
                         .b = w->pskip, .m = n, .n = (int)(H * Q), .k = (int)L,
@@ -234,21 +260,16 @@ static void rin_back(struct tide_work *w, int b, size_t row, float *room)
     }
 }
 
-static void backward(struct tide_work *w, int b0, int n, size_t r0, int lane)
+static void dense_back(struct tide_work *w, int n, size_t r0)
 {
     const struct tide_conf *c = &w->t->conf;
     struct tide_layout *l = &w->l;
     const float *params = w->t->params;
-    const size_t H = (size_t)c->output_chunk, C = (size_t)c->n_targets, Q = (size_t)w->t->Q;
-    const size_t L = (size_t)c->input_chunk, rows = (size_t)n, DQ = (size_t)c->decoder_out * Q;
-    const size_t TX = (size_t)l->temporal.x1;
+    const size_t H = (size_t)c->output_chunk, rows = (size_t)n;
+    const size_t DQ = (size_t)c->decoder_out * (size_t)w->t->Q, TX = (size_t)l->temporal.x1;
     struct tide_block *first = &l->chain[0], *last = &l->chain[l->n_chain - 1];
     const size_t width = (size_t)(first->x1 - first->x0);
-    const int affine = c->rin && c->rin_affine;
-    float *room = w->scratch + (size_t)lane * w->scratch_n;
 
-    for (int i = 0; i < n; i++)
-        lose(w, b0 + i, r0 + (size_t)i);
     tide_block_bwd(&l->temporal, params, r0 * H, (int)(rows * H), w->drop, w->dtin + r0 * H * TX,
                    (ptrdiff_t)TX);
     for (size_t r = r0 * H; r < (r0 + rows) * H; r++)
@@ -257,6 +278,25 @@ static void backward(struct tide_work *w, int b0, int n, size_t r0, int lane)
         tide_block_bwd(&l->chain[i], params, r0, n, w->drop,
                        l->chain[i - 1].dy + r0 * (size_t)l->chain[i - 1].O, l->chain[i - 1].O);
     tide_block_bwd(first, params, r0, n, w->drop, w->din + r0 * width, (ptrdiff_t)width);
+}
+
+static void backward(struct tide_work *w, int b0, int n, size_t r0, int lane)
+{
+    const struct tide_conf *c = &w->t->conf;
+    struct tide_layout *l = &w->l;
+    const float *params = w->t->params;
+    const size_t H = (size_t)c->output_chunk, C = (size_t)c->n_targets, Q = (size_t)w->t->Q;
+    const size_t L = (size_t)c->input_chunk, rows = (size_t)n, DQ = (size_t)c->decoder_out * Q;
+    const size_t TX = (size_t)l->temporal.x1;
+    const struct tide_block *first = &l->chain[0];
+    const size_t width = (size_t)(first->x1 - first->x0);
+    const int affine = c->rin && c->rin_affine;
+    float *room = w->scratch + (size_t)lane * w->scratch_n;
+
+    for (int i = 0; i < n; i++)
+        lose(w, b0 + i, r0 + (size_t)i);
+    if (!w->constant)
+        dense_back(w, n, r0);
 
     const float *dyn = l->temporal.dy + r0 * H * C * Q;
     for (size_t r = 0; C > 1 && r < rows; r++)
@@ -266,7 +306,7 @@ static void backward(struct tide_work *w, int b0, int n, size_t r0, int lane)
     if (affine) {
         struct gemm g = {.c = w->din + r0 * width, .ldc = (ptrdiff_t)width, .a = dyn,
                          .rs = (ptrdiff_t)(H * Q), .cs = 1, .b = w->qskip, .m = n, .n = (int)L,
-                         .k = (int)(H * Q), .add = 1};
+                         .k = (int)(H * Q), .add = !w->constant};
         if (C > 1) {
             g.c = w->dzt + r0 * C * L;
             g.ldc = (ptrdiff_t)L;
@@ -281,6 +321,8 @@ static void backward(struct tide_work *w, int b0, int n, size_t r0, int lane)
         float *din = w->din + r * width;
         if (affine)
             rin_back(w, b0 + i, r, room);
+        if (w->constant)
+            continue;
         if (l->has_past)
             tide_proj_give(&w->past, params, b0 + i, w->drop, din + l->past_at - first->x0, room);
         if (l->has_future) {

@@ -17,6 +17,7 @@ struct tide_work {
     struct tide_layout l;
     struct tide_proj past, future;
     int B, train, stale;
+    int constant; /* the temporal decoder is its beta: nothing of the dense part is computed */
     size_t R; /* rows of the arrays: B when training, else TILE for each lane */
     size_t bytes;
 

@@ -451,6 +451,55 @@ static void no_memory(void)
     CHECK(failures > 30 && failures < 390);
 }
 
+/* A dense part that is a constant may be left out: the same bits come out, there and back. */
+static void constant_part(int rin, int affine)
+{
+    struct tide_conf c;
+    struct tide_data d = data_of();
+    struct tide_cut cut;
+    struct tide *t;
+    struct tide_work *all, *lean;
+    struct tide_noise noise = {TIDE_DROP_DRAW, 1, 2};
+    static float a[40 * H], b[40 * H];
+    double loss[2];
+
+    conf_of(&c);
+    c.layer_norm = c.layer_norm_temporal = 1;
+    c.rin = rin;
+    c.rin_affine = affine;
+    CHECK(tide_new(&t, &c, 3, &e) == 0 && tide_cut_init(&cut, 40, &e) == 0);
+    CHECK(tide_work_new(&all, t, 40, 1, NULL, &e) == 0);
+    CHECK(tide_work_new(&lean, t, 40, 1, NULL, &e) == 0);
+    tide_work_skip_constant(lean);
+    float *ga = calloc(t->n_params, sizeof *ga), *gb = calloc(t->n_params, sizeof *gb);
+    tide_cut_clear(&cut, &d);
+    for (int i = 0; i < 40; i++)
+        tide_cut_add(&cut, &d, &c, i, i % 30, 1);
+    for (int step = 0; step < 3; step++) {
+        noise.stream = (uint64_t)step;
+        CHECK(tide_backward(all, &cut.b, &noise, ga, &loss[0], NULL, &e) == 0);
+        CHECK(tide_backward(lean, &cut.b, &noise, gb, &loss[1], NULL, &e) == 0);
+        CHECK(loss[1] == loss[0]);
+        int off = 0;
+        for (size_t i = 0; i < t->n_params; i++) {
+            off += ga[i] != gb[i];
+            t->params[i] -= 0.05f * ga[i];
+        }
+        CHECK_INT(off, 0);
+        tide_work_stale(all);
+        tide_work_stale(lean);
+        CHECK(tide_forward(all, &cut.b, NULL, a, NULL, &e) == 0);
+        CHECK(tide_forward(lean, &cut.b, NULL, b, NULL, &e) == 0);
+        CHECK(memcmp(a, b, sizeof a) == 0);
+    }
+    free(ga);
+    free(gb);
+    tide_work_free(all);
+    tide_work_free(lean);
+    tide_cut_deinit(&cut);
+    tide_free(t);
+}
+
 int main(void)
 {
     struct tide_fit_conf f;
@@ -477,6 +526,9 @@ int main(void)
     refuses();
     odd_data();
     predicts();
+    constant_part(0, 0);
+    constant_part(1, 0);
+    constant_part(1, 1);
     no_memory();
     CHECK_INT(mem_live(), live);
     return check_done();
