@@ -24,6 +24,7 @@ static const struct command {
     { "backup", NULL, "cli.backup", 1, "copy the database, in use, to a file" },
     { "restore", role_restore, NULL, 0, "put a copy of the database back" },
     { "demo", role_demo, NULL, 0, "show it all: a shop uploaded, trained on, forecast, reported" },
+    { "generate", role_generate, NULL, 0, "write made-up sales and stock of a shop, to try things out" },
     { "lua", role_script, NULL, 0, "run one Lua file with every module at hand" },
     { "init", role_init, NULL, 0, "write the default workflows to a folder, for editing" },
     { "migrate", NULL, "cli.migrate", 1, "bring the database to this version's schema" },

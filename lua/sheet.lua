@@ -89,14 +89,15 @@ end
 --- @param opt table { db, file = path, sql, args = as of db:query, format = "xlsx" | "csv" (default: by the
 ---   path), columns = array of { title, style = "plain" | "whole" | "money" | "percent" | "date" | "time",
 ---   width = in characters } (default: the names of the query's columns), sheet = name of the tab,
----   separator = "," (csv), mark = false (csv begins with a byte-order mark, which Excel wants), temp_dir }
+---   separator = "," (csv), mark = false (csv begins with a byte-order mark, which Excel wants), created = Unix
+---   seconds that the workbook gives as its birth (default: now; given, equal rows make equal files), temp_dir }
 --- @return integer  rows written, without the header
 --- Raises: invalid, shape, parse, limit, io, full, nomem, notfound, busy, cancelled
 function sheet.write(opt)
   check_options(opt, "db", "file", "sql")
   local rows, message, code = core.write(opt.db.box, {
     path = opt.file, sql = opt.sql, sheet = opt.sheet, columns = opt.columns, mark = opt.mark,
-    separator = opt.separator, temp_dir = opt.temp_dir,
+    separator = opt.separator, temp_dir = opt.temp_dir, created = opt.created,
     format = opt.format or (opt.file:lower():match("%.csv$") and "csv" or "xlsx"),
   }, opt.args)
   if not rows then fail(opt.file, opt.name, message, code) end

@@ -2,7 +2,7 @@
  * bind_sheet_write.c - core.sheet.write(db, opt [, args]) --> rows
  *
  * Writes what a query gives into a workbook or csv, on a thread of the database, without a Lua
- * value per cell. opt: path sql format ("xlsx", "csv") sheet temp_dir separator mark columns;
+ * value per cell. opt: path sql format ("xlsx", "csv") sheet created temp_dir separator mark columns;
  * columns: array of {title, style, width}. Without columns the names of the query's are the titles.
  * Waits.
  */
@@ -194,6 +194,7 @@ int bind_sheet_write(lua_State *L)
     luaL_argcheck(L, separator == NULL || (strlen(separator) == 1 && strchr(",;\t", separator[0])),
                   2, "the separator is a comma, a semicolon or a tab");
     o.separator = separator != NULL ? separator[0] : ',';
+    o.created = bind_opt_int(L, 2, "created", 0, 0, 4102444800);
     o.has_mark = bind_opt_bool(L, 2, "mark", 0);
     read_columns(L, 2, 4, &o);
     bind_db_args(L, 3, &args);

@@ -11,6 +11,7 @@
 #include "base/num.h"
 #include "base/typed.h"
 #include "db/db_agg.h"
+#include "db/db_random.h"
 
 #define SMALL_BYTES 512
 #define BOUNDS_TEXT_MAX 128
@@ -259,5 +260,6 @@ int db_func_add(sqlite3 *db, struct err *e)
                                        (void *)FUNCS[i].data, FUNCS[i].call, NULL, NULL,
                                        NULL) != SQLITE_OK)
             return err_set(e, ERR_NOMEM, "SQL function %s: %s", FUNCS[i].name, sqlite3_errmsg(db));
-    return db_agg_add(db, e) != 0 || db_agg_series_add(db, e) != 0 ? -1 : 0;
+    return db_agg_add(db, e) != 0 || db_agg_series_add(db, e) != 0 || db_random_add(db, e) != 0 ? -1
+                                                                                              : 0;
 }

@@ -1,6 +1,7 @@
 /*
  * db_func.h - SQL functions of ours, the same on every connection: cleaning of cells, dates, and
- * the aggregates that SQL lacks (db_agg.h). No state, no side effect, NULL in gives NULL out.
+ * the aggregates that SQL lacks (db_agg.h), random numbers (db_random.h). No state, no side effect,
+ * NULL in gives NULL out.
  *
  *   text_of(x)            as a cell shows it: whole numbers as digits, others as the shortest text
  *                         that reads back ("0.1", "1e-07")

@@ -43,6 +43,10 @@ void http_body_fail(struct http_req *r, enum err_code code, int status, const ch
 
 static int keep(struct http_req *r, const char *p, size_t n)
 {
+    if (r->body_at > 0 && n > r->body.max - r->body.len) { /* what was eaten is still in front */
+        buf_eat(&r->body, r->body_at);
+        r->body_at = 0;
+    }
     if (buf_add(&r->body, p, n, NULL) != 0) {
         http_body_fail(r, ERR_NOMEM, 503, "no memory for the request body");
         return -1;

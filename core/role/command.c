@@ -63,6 +63,24 @@ int role_restore(int argc, char **argv)
     return boot_close(&b);
 }
 
+int role_generate(int argc, char **argv)
+{
+    struct boot b;
+    struct err e;
+
+    if (boot_settings(&argc, argv, &e) != 0) {
+        fprintf(stderr, "plastinka: %s\n", e.text);
+        return 2;
+    }
+    if (boot_open(&b, &e) != 0 || bind_fs_allow(".", 1, &e) != 0 || bind_fs_allow("/", 1, &e) != 0) {
+        fprintf(stderr, "plastinka: %s\n", e.text);
+        b.code = 1;
+        return boot_close(&b);
+    }
+    boot_main(&b, "cli.generate", argc, argv);
+    return boot_close(&b);
+}
+
 int role_reload(int argc, char **argv)
 {
     char answer[8192];

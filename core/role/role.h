@@ -29,6 +29,9 @@ int role_restore(int argc, char **argv);
 /* plastinka demo: a server on a fresh data folder, and lua/cli/demo.lua that uses it. */
 int role_demo(int argc, char **argv);
 
+/* plastinka generate: lua/cli/generate.lua, which may write where the caller may. */
+int role_generate(int argc, char **argv);
+
 /* Commands that are Lua modules with a main(args): lua/web.lua, lua/cli/keys.lua, … */
 int role_module(const char *module, int with_database, int argc, char **argv);
 

@@ -82,6 +82,11 @@ static int open_xlsx(struct sheet_write *w, const struct sheet_write_options *o,
     if (w->sheet == NULL || bold == NULL)
         return err_set(e, ERR_IO, "%s: cannot be begun (memory or temporary files)", w->path);
     format_set_bold(bold);
+    if (o->created != 0) {
+        lxw_doc_properties properties = { .created = (time_t)o->created };
+        if ((rc = workbook_set_properties(w->book, &properties)) != LXW_NO_ERROR)
+            return fail_xlsx(w, rc, e);
+    }
     for (int i = 1; i < SHEET_STYLE_COUNT; i++) {
         w->formats[i] = workbook_add_format(w->book);
         if (w->formats[i] == NULL)

@@ -39,6 +39,7 @@ struct sheet_write_options {
     const char *sheet;    /* xlsx: name of the tab; NULL: "Sheet1" */
     const struct sheet_write_column *columns;
     size_t n_columns;     /* 1 … 16,384 */
+    int64_t created;      /* xlsx: when it was made, Unix seconds; 0: now */
     const char *temp_dir; /* xlsx: for the rows until they are packed; NULL: $TMPDIR or /tmp */
     char separator;       /* csv; 0: ',' */
     int has_mark;         /* csv: begins with a byte-order mark, for Excel */

@@ -144,6 +144,38 @@ static void series(void)
     CHECK_NEAR(num("SELECT regr_slope(column1, column2) FROM (VALUES (1,1e9+1),(3,1e9+2),(5,1e9+3))"), 2, 1e-9, 0);
 }
 
+static void draws(void)
+{
+#define N "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 20000) SELECT i FROM n)"
+    CHECK_STR(sql("SELECT chance(1, 'a', 2) = chance(1, 'a', 2)"), "1");
+    CHECK_STR(sql("SELECT count(DISTINCT x) FROM (SELECT chance(1, 'a', 2) AS x UNION ALL SELECT chance(1, 'a', 3)"
+                  " UNION ALL SELECT chance(2, 'a', 1) UNION ALL SELECT chance(1, 'b', 2) UNION ALL"
+                  " SELECT chance(1, 'a') UNION ALL SELECT chance(1, 'a', 2.0) UNION ALL SELECT chance('1', 'a', 2))"),
+              "7");
+    CHECK_STR(sql("SELECT min(x) > 0 AND max(x) < 1 AND count(DISTINCT x) = 20000 FROM"
+                  " (SELECT chance(7, i) AS x FROM " N ")"), "1");
+    /* even: mean 1/2, variance 1/12; neighbours know nothing of each other (5 standard errors) */
+    CHECK(fabs(num("SELECT avg(chance(7, i)) FROM " N) - 0.5) < 0.0103);
+    CHECK(fabs(num("SELECT avg(power(chance(7, i) - 0.5, 2)) FROM " N) - 1.0 / 12) < 0.0027);
+    CHECK(fabs(num("SELECT avg((chance(7, i) - 0.5) * (chance(7, i + 1) - 0.5)) FROM " N)) < 0.003);
+    CHECK_STR(sql("SELECT chance(1, NULL)"), "NULL");
+    CHECK_STR(sql("SELECT quote(poisson(0, 0.99))||poisson(2.5, 0.08)||poisson(2.5, 0.083)||poisson(2.5, 0.9)"), "0015");
+    CHECK_STR(sql("SELECT typeof(poisson(3, 0.5))"), "integer");
+    CHECK(fabs(num("SELECT avg(poisson(2.5, chance(3, i))) FROM " N) - 2.5) < 0.056);
+    CHECK(fabs(num("SELECT avg(power(poisson(2.5, chance(3, i)) - 2.5, 2)) FROM " N) - 2.5) < 0.14);
+    CHECK(fabs(num("SELECT avg(poisson(399, chance(3, i))) FROM " N) - 399) < 0.75);
+    CHECK(fabs(num("SELECT avg(poisson(10000, chance(3, i))) FROM " N) - 10000) < 4);
+    CHECK_STR(sql("SELECT poisson(399, 0.5)||' '||poisson(401, 0.5)||' '||poisson(1e6, 0.5)"), "399 401 1000000");
+    CHECK_STR(sql("SELECT poisson(399, 1 - 1e-16) < 700"), "1");
+    CHECK_STR(sql("SELECT poisson(NULL, 0.5)"), "NULL");
+    CHECK_STR(sql("SELECT poisson(1, NULL)"), "NULL");
+    CHECK_STR(sql("SELECT poisson(-1, 0.5)"), "!poisson: a mean of 0 to 1e6 and a chance in (0, 1) expected");
+    CHECK_STR(sql("SELECT poisson(9e999, 0.5)"), "!poisson: a mean of 0 to 1e6 and a chance in (0, 1) expected");
+    CHECK_STR(sql("SELECT poisson(1, 1)"), "!poisson: a mean of 0 to 1e6 and a chance in (0, 1) expected");
+    CHECK_STR(sql("SELECT poisson('x', 0.5)"), "!poisson: 'x' is not a number");
+#undef N
+}
+
 /* Each allocation of ours fails in turn: an error, nothing lost. */
 static void out_of_memory(void)
 {
@@ -178,6 +210,7 @@ int main(void)
     scalars();
     counting();
     series();
+    draws();
     out_of_memory();
     sqlite3_close(db);
     CHECK_INT(mem_live(), 0);
