@@ -118,8 +118,9 @@ end
 ---   where validation begins, valid_to, train_from, stride = 1, max_steps = batches an epoch at
 ---   most, patience = 0 (epochs; 0 = never stop early), min_delta = 0, swa_epoch_start = -1,
 ---   swa_lr, annealing_epochs, refit = false (second fit on everything), refit_factor = 1.1,
----   seed = 1, threads = all, on_epoch = function(report) (false ends the training), checkpoint =
----   path written every checkpoint_every = 1 epochs, resume = path of one }
+---   seed = 1, threads = all, on_epoch = function(report, model) (false ends the training; the
+---   model may predict there), checkpoint = path written every checkpoint_every = 1 epochs,
+---   resume = path of one }
 --- @return model  itself; model.history has the reports: { phase, epoch, epochs, train_loss,
 ---   valid_loss, best_loss, best_epoch, lr, grad_norm, seconds, steps, finished }
 --- Raises: shape, nan, invalid, diverged, cancelled, busy, nomem, io, corrupt
@@ -139,7 +140,7 @@ function model:fit(data, opt)
     if opt.checkpoint and #self.history % (opt.checkpoint_every or 1) == 0 then
       fit:save(opt.checkpoint)
     end
-  until report.finished or (opt.on_epoch and opt.on_epoch(report) == false)
+  until report.finished or (opt.on_epoch and opt.on_epoch(report, self) == false)
   return self
 end
 

@@ -328,6 +328,11 @@ struct predict_op {
     struct tensor *mean, *quantiles;
 };
 
+static void predict_ended(struct bind_work *w)
+{
+    ((struct predict_op *)w)->h->reading--;
+}
+
 static void predict_free(struct bind_work *w)
 {
     struct predict_op *op = (struct predict_op *)w;
@@ -445,7 +450,7 @@ static int l_predict(lua_State *L)
     in.conf.seed = (uint64_t)bind_opt_int(L, 3, "seed", 1, INT64_MIN, INT64_MAX);
     in.conf.batch = (int)bind_opt_int(L, 3, "batch", 256, 1, 65536);
     in.conf.at = (int)bind_opt_int(L, 3, "at", 0, 0, INT32_MAX);
-    if (h->training)
+    if (h->changing)
         return busy(L);
     op = bind_work_new(L, sizeof *op, lua_gettop(L));
     in.work = op->work; /* what bind_work_new filled in */
@@ -455,6 +460,7 @@ static int l_predict(lua_State *L)
     op->work.free = predict_free;
     h->refs++;
     op->h = h;
+    op->work.ended = predict_ended;
     if (bind_tide_set(L, 2, &h->t->conf, &op->set, &e) != 0) {
         bind_work_drop(&op->work);
         return bind_raise(L, &e);
@@ -463,6 +469,7 @@ static int l_predict(lua_State *L)
         op->conf.at = op->set.d.T;
     if (op->conf.samples > 0)
         sample_levels(op);
+    h->reading++;
     return bind_work_start(L, &op->work);
 }
 

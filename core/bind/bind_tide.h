@@ -16,6 +16,7 @@
 struct tide_held {
     int refs;
     int training;           /* a fit owns the parameters */
+    int changing, reading;  /* an operation of that fit runs; so many forecasts run */
     struct tide *t;
     struct model_file file; /* mapped when the model was loaded */
     char *meta;             /* what the face keeps with it */

@@ -6,7 +6,8 @@
  *   fit:save(path), fit:load(path)  checkpoint (wait)         fit:close()
  *
  * One operation of a fit runs at a time; closing waits for nobody: the state is counted and freed
- * with its last user. A cancelled epoch may be called again and goes on where it was.
+ * with its last user. A cancelled epoch may be called again and goes on where it was. Between epochs
+ * the model may forecast, with the weights it has then.
  */
 #include <math.h>
 #include <stdio.h>
@@ -307,7 +308,10 @@ struct fit_op {
 
 static void op_ended(struct bind_work *w)
 {
-    ((struct fit_op *)w)->fit->busy = 0;
+    struct fit *f = ((struct fit_op *)w)->fit;
+
+    f->busy = 0;
+    f->h->changing = 0;
 }
 
 static void op_free(struct bind_work *w)
@@ -384,18 +388,23 @@ static int load_work(struct bind_work *w, struct err *e)
 static int start(lua_State *L, struct fit *f, const char *path,
                  int (*work)(struct bind_work *, struct err *))
 {
-    struct fit_op *op = bind_work_new(L, sizeof *op, lua_gettop(L));
+    struct fit_op *op;
     struct err e;
 
+    if (f->h->reading > 0) {
+        err_set(&e, ERR_BUSY, "this model is forecasting");
+        return bind_raise(L, &e);
+    }
+    op = bind_work_new(L, sizeof *op, lua_gettop(L));
     f->refs++;
-    f->busy = 1;
+    f->busy = f->h->changing = 1;
     op->fit = f;
     op->work.work = work;
     op->work.ended = op_ended;
     op->work.free = op_free;
     op->work.finish = path == NULL ? epoch_finish : NULL;
     if (path != NULL && (op->path = mem_dup(path)) == NULL) {
-        f->busy = 0;
+        f->busy = f->h->changing = 0;
         err_set(&e, ERR_NOMEM, "no memory");
         bind_work_drop(&op->work);
         return bind_raise(L, &e);

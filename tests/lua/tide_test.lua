@@ -113,6 +113,29 @@ local gone <close> = tide.new(conf)
 gone:close()
 check(not pcall(gone.predict, gone, data), "closed")
 
+-- between epochs the model forecasts, and what it learns is the same
+local asked, quiet = tide.new(conf), tide.new(conf)
+local on_the_way = {}
+asked:fit(data, { epochs = 3, max_steps = 2, on_epoch = function(report, model)
+  check(model == asked, "it is told of the model")
+  on_the_way[report.epoch] = model:predict(data).mean
+end })
+quiet:fit(data, { epochs = 3, max_steps = 2 })
+check(same(asked:predict(data).mean, quiet:predict(data).mean), "looking changes nothing")
+local third <close> = tide.new(conf)
+third:fit(data, { epochs = 2, max_steps = 2 })
+check(same(on_the_way[2], third:predict(data).mean) and not same(on_the_way[1], on_the_way[2]), "forecasts on the way")
+local reading
+raises("busy", function()
+  asked:fit(data, { epochs = 2, on_epoch = function()
+    reading = task.start(function() return asked:predict(data, { samples = 5000 }) end)
+    task.sleep(0.001)
+  end })
+end)
+task.wait(reading)
+asked:close()
+quiet:close()
+
 -- a cancelled fit stops at once, and the model can be trained again
 local slow <close> = tide.new({ input_chunk = 30, output_chunk = H, future_cov = 3, hidden_size = 512 })
 local t = task.start(function() slow:fit(data, { epochs = 10000 }) end)
