@@ -1,0 +1,236 @@
+-- dataset.lua - the panel models learn from: every product in every month, made once of the stored facts,
+-- the same for training, validation and prediction.
+--
+-- A panel is computed on the whole calendar and then looked at up to a month ("at" = number of months that
+-- are known): no feature of a month depends on a later one. What it is made of: dataset_features.lua; how:
+-- dataset_tables.lua.
+
+local defaults = require("dataset_features")
+local tables = require("dataset_tables")
+local tensor = require("tensor")
+
+local dataset = {}
+
+local panel = {}
+panel.__index = panel
+
+local function no_data(message, details)
+  error({ code = "no_data", message = message, details = details }, 0)
+end
+
+-- (products * steps, k) as it comes from the table feature, of steps `from` to `to`
+local function matrix(self, columns, from, to)
+  return (self.d:matrix("SELECT " .. columns .. [[ FROM feature JOIN cell USING (product, step)
+    WHERE step BETWEEN ? AND ? ORDER BY product, step]], { from, to }))
+end
+
+local function list_of(prefix, n)
+  local out = {}
+  for i = 1, n do out[i] = prefix .. i end
+  return table.concat(out, ", ")
+end
+
+-- What depends on the rows of `cell`.
+local function load_cells(self)
+  local n, steps = self.n, self.steps
+  local cells = self.d:matrix(
+    "SELECT units, iif(age IS NULL, NULL, units), confidence FROM cell ORDER BY product, step")
+  cells = cells:reshape({ n, steps, 3 })
+  self.units = cells:pick(3, 1):copy()      -- (N, T), 0 before the first month
+  self.seen = cells:pick(3, 2):copy()       -- NaN before the first month
+  self.confidence = cells:pick(3, 3):copy()
+  local k = #self.features.past
+  self.past = k > 0 and matrix(self, list_of("p", k), 1, steps):fill_nan(0):reshape({ n, steps, k }) or nil
+end
+
+--- The months that can be learnt from.
+--- Waits.
+--- @param main db
+--- @param from string?  first month, or a day in it
+--- @param to string?  last month, or a day in it; the last complete one when that is earlier
+--- @return table  { first, last }
+--- Raises: no_data
+--- Source: ours
+function dataset.range(main, from, to)
+  local function month(text) return text and text:sub(1, 7) .. "-01" or nil end
+  local range = tables.span(main, month(from), month(to))
+  if not range then
+    no_data("there are no complete months of sales to learn from" .. ((from or to) and " between "
+      .. (from or "the beginning") .. " and " .. (to or "today") or "") .. "; upload stock and sales first")
+  end
+  return range
+end
+
+--- Makes the panel.
+--- Waits; cancellable.
+--- @param d db  scratch, opened with attach; its tables are made anew
+--- @param main db
+--- @param opt table? { from, to = months (see dataset.range), span = 7 (of the exponential weights, months),
+---   features = list as in dataset_features.lua, vocabulary, first_year = what a model remembers }
+--- @return panel  { n products, steps months, first, last month, units, seen, confidence (N, T), past
+---   (N, T, P), static (N, S) or nil, vocabulary, first_year, features, span }
+--- Raises: no_data (none, or products are missing)
+--- Source: ours
+function dataset.build(d, main, opt)
+  opt = opt or {}
+  local features, span = opt.features or defaults, math.tointeger(opt.span or 7)
+  local range = dataset.range(main, opt.from, opt.to)
+  local size = tables.make(d, main, range, features, span)
+  if size.n_products == 0 then
+    no_data("no product was sold or in stock from " .. range.first .. " to " .. range.last)
+  end
+  local self = setmetatable({ d = d, n = size.n_products, steps = size.n_steps, first = range.first,
+    last = range.last, features = features, span = span, first_year = opt.first_year or size.first_year }, panel)
+  if opt.first_year and opt.first_year ~= size.first_year then
+    tables.features(d, features, span, opt.first_year)
+  end
+  self.vocabulary = opt.vocabulary or tables.vocabulary(d, features)
+  self.static = tables.static(d, self.vocabulary, self.n)
+  load_cells(self)
+  return self
+end
+
+--- What is known of any month, whether it was or not yet.
+--- Waits.
+--- @param n_steps integer  months from the first one on
+--- @return tensor  (N, n_steps, F)
+--- Source: ours
+function panel:future(n_steps)
+  if not self.future_steps or self.future_steps < n_steps then
+    local x = tables.future(self.d, self.features, n_steps, self.first_year)
+    self.future_all, self.future_steps = x:reshape({ self.n, n_steps, #self.features.future }), n_steps
+  end
+  if self.future_steps == n_steps then return self.future_all end
+  return self.future_all:slice(2, 1, n_steps):copy()
+end
+
+--- The table tide learns from and continues: months 1 to `at`, and a month more of what is known ahead.
+--- Waits.
+--- @param at integer  months that are known
+--- @param conf table { lags, alpha (weight of what sold), months_min = 1 (with a sale, of the lags, for a window
+---   to count), is_training = true, is_seasonal = true (false: seasonal features are 0) }
+--- @return table  { target, past, future, static, weight, keep } as for tide
+--- Source: ours
+function panel:windows(at, conf)
+  local function known(x) return x and (at == self.steps and x or x:slice(2, 1, at):copy()) or nil end
+  local out = { target = known(self.units), past = known(self.past), static = self.static }
+  out.future = self:future(at + 1)
+  if conf.is_seasonal == false then out.future = out.future * self:unseasonal() end
+  if conf.is_training == false then return out end
+  out.keep = self:keep(conf.lags, conf.months_min or 1, at)
+  if conf.alpha and conf.alpha > 0 then
+    local z = out.target:log1p()
+    local top = z:max()
+    out.weight = (z * known(self.confidence) / (top > 0 and top or 1)):log1p() * conf.alpha + 0.1
+    out.weight_lookback = true
+  end
+  return out
+end
+
+--- 1 for what is known ahead of any month, 0 for what is a matter of the season.
+--- @return tensor  (F)
+--- Source: ours
+function panel:unseasonal()
+  local mask = {}
+  for i, f in ipairs(self.features.future) do mask[i] = f.seasonal and 0 or 1 end
+  return tensor.from(mask)
+end
+
+--- Where a window of `lags` months and the month after may start to be a lesson: something was sold in it, and
+--- the product could be sold in its last month. Whether the last month sold is never asked.
+--- Waits.
+--- @param lags integer
+--- @param months_min integer
+--- @param at integer
+--- @return tensor  (N, at) of 0 and 1
+--- Source: plastinka 4.2
+function panel:keep(lags, months_min, at)
+  return self.d:matrix(([[SELECT sold >= %d AND could FROM (
+      SELECT product, step, sum(units > 0) OVER (own ROWS BETWEEN CURRENT ROW AND %d FOLLOWING) AS sold,
+             coalesce(lead(availability, %d) OVER own > 0 OR lead(confidence, %d) OVER own > 0
+                      OR lead(units, %d) OVER own > 0, 0) AS could
+      FROM cell WHERE step <= %d WINDOW own AS (PARTITION BY product ORDER BY step))
+    ORDER BY product, step]]):format(months_min, lags - 1, lags, lags, lags, at)):reshape({ self.n, at })
+end
+
+--- What trees learn: a row for each product and month `from` to `to` with what was known then, and what the
+--- next month sold.
+--- Waits.
+--- @param from integer
+--- @param to integer  at most steps - 1
+--- @param names table  of the features, as in dataset_features.lua
+--- @param ages table? { min, max } months since the product was first seen
+--- @return tensor, tensor  (rows, features), (rows, 2): units of the next month, mean of the last three
+--- Source: ours
+function panel:lessons(from, to, names, ages)
+  local x, columns = {}, self:columns(names)
+  local where = ([[ FROM feature JOIN cell USING (product, step) JOIN cell after ON after.product = cell.product
+    AND after.step = cell.step + 1 WHERE cell.step BETWEEN %d AND %d AND cell.age BETWEEN %d AND %d
+    AND (after.availability > 0 OR after.units > 0) ORDER BY cell.product, cell.step]])
+    :format(from, to, ages and ages.min or 1, ages and ages.max or 100000)
+  x.rows = self.d:matrix("SELECT " .. columns .. where)
+  return x.rows, (self.d:matrix("SELECT after.units" .. where))
+end
+
+--- What trees see of every product at the end of month `at`.
+--- Waits.
+--- @param at integer
+--- @param names table
+--- @return tensor  (N, features); NaN = not known
+--- Source: ours
+function panel:view(at, names)
+  return matrix(self, self:columns(names), at, at)
+end
+
+--- The columns of the table `feature` that have these names.
+--- @param names table
+--- @return string
+--- Source: ours
+function panel:columns(names)
+  local number, out = {}, {}
+  for i, f in ipairs(self.features.trees) do number[f.name] = i end
+  for i, name in ipairs(names) do
+    out[i] = "x" .. (number[name] or error({ code = "invalid", message = "there is no feature " .. name }, 0))
+  end
+  return table.concat(out, ", ")
+end
+
+--- Names of the features trees see.
+--- @return table
+--- Source: ours
+function panel:tree_names()
+  local out = {}
+  for i, f in ipairs(self.features.trees) do out[i] = f.name end
+  return out
+end
+
+--- How many months each product has been there at the end of month `at`: 0 = not yet.
+--- Waits.
+--- @param at integer
+--- @return tensor  (N)
+--- Source: ours
+function panel:ages(at)
+  return self.d:matrix("SELECT coalesce(age, 0) FROM cell WHERE step = ? ORDER BY product", { at }):reshape({ self.n })
+end
+
+--- Goes a month further with what is expected of it.
+--- Waits.
+--- @param units tensor  (N)
+--- Source: ours
+function panel:extend(units)
+  tables.extend(self.d, units)
+  tables.features(self.d, self.features, self.span, self.first_year)
+  self.steps = self.steps + 1
+  load_cells(self)
+end
+
+--- The month behind the panel's first by so many.
+--- Waits.
+--- @param step integer
+--- @return string
+--- Source: ours
+function panel:month(step)
+  return self.d:value("SELECT date(?, ?)", { self.first, ("+%d months"):format(step - 1) })
+end
+
+return dataset

@@ -1,0 +1,226 @@
+-- dataset_tables.lua - the stored facts as a table of products × months without holes, and the features of
+-- every cell, in a scratch database.
+--
+-- Tables made, in this order:
+--   month    step 1, 2, … and its date, year, number     item     products 1, 2, … and their attributes
+--   cell     units, availability, …: a row for each product and month
+--   group_…  exponentially weighted mean and variance of a group, month by month
+--   feature  the features of dataset_features.lua for each cell: columns p1, p2, … (past), x1, … (trees)
+
+local json = require("json")
+local publish = require("upload_publish")
+
+local tables = {}
+
+local ATTRIBUTES = "barcode, artist, album, cover_type, price_category, release_type, recording_decade, "
+  .. "release_decade, style, recording_year"
+
+local function fill(sql, values)
+  return (sql:gsub("{(%w+_?%w*)}", function(name)
+    return values[name] and tostring(values[name]) or error({ code = "invalid",
+      message = "a feature names {" .. name .. "}, which is not there: span and first_year are" }, 0)
+  end))
+end
+
+--- The months there are facts of, up to `to`, and whether they are whole.
+--- Waits.
+--- @param main db
+--- @param from string?  month
+--- @param to string?  month
+--- @return table  { first, last } months; nil when there are none
+--- Source: ours
+function tables.span(main, from, to)
+  local row = main:row([[SELECT min(data_date) AS first, max(data_date) FILTER (WHERE is_complete = 1) AS last
+    FROM data_months WHERE data_date >= ? AND data_date <= ?]], { from or "0000", to or "9999" })
+  if not row or row.last == nil or row.first > row.last then return nil end
+  return row
+end
+
+local function facts(d, main, range)
+  for _, name in ipairs({ "cell", "sold", "item", "month" }) do d:exec("DROP TABLE IF EXISTS " .. name) end
+  d:exec([[CREATE TABLE month(step INTEGER PRIMARY KEY, data_date TEXT UNIQUE, year INTEGER, number INTEGER)]])
+  d:exec([[INSERT INTO month
+    WITH RECURSIVE m(data_date) AS (SELECT ? UNION ALL
+      SELECT date(data_date, '+1 month') FROM m WHERE data_date < ?)
+    SELECT row_number() OVER (ORDER BY data_date), data_date, CAST(substr(data_date, 1, 4) AS INTEGER),
+           CAST(substr(data_date, 6, 2) AS INTEGER) FROM m]], { range.first, range.last })
+  publish.with_shop(d, main, function()
+    d:exec([[CREATE TABLE sold(multiindex_id INTEGER, data_date TEXT, value REAL,
+      PRIMARY KEY (multiindex_id, data_date)) WITHOUT ROWID]])
+    d:exec([[INSERT INTO sold SELECT multiindex_id, data_date, max(0, sum(value)) FROM (
+        SELECT multiindex_id, substr(data_date, 1, 7) || '-01' AS data_date, value FROM shop.fact_sales
+        WHERE data_date >= ? AND data_date < date(?, '+1 month'))
+      GROUP BY multiindex_id, data_date]], { range.first, range.last })
+    d:exec("CREATE TABLE item(product INTEGER PRIMARY KEY, multiindex_id INTEGER UNIQUE, " .. ATTRIBUTES .. ")")
+    d:exec("INSERT INTO item SELECT row_number() OVER (ORDER BY multiindex_id), multiindex_id, " .. ATTRIBUTES .. [[
+      FROM shop.dim_multiindex_mapping WHERE multiindex_id IN (SELECT multiindex_id FROM sold)
+        OR multiindex_id IN (SELECT multiindex_id FROM shop.report_features WHERE data_date >= ? AND data_date <= ?)]],
+      { range.first, range.last })
+    d:exec([[CREATE TABLE cell(product INTEGER, step INTEGER, units REAL, availability REAL, confidence REAL,
+      price REAL, age INTEGER, PRIMARY KEY (product, step)) WITHOUT ROWID]])
+    -- the price of a month without a sale is the last one known
+    d:exec([[INSERT INTO cell
+      SELECT product, step, units, availability, confidence,
+             first_value(price) OVER (PARTITION BY product, known ORDER BY step),
+             step - min(seen) OVER (PARTITION BY product ORDER BY step) + 1
+      FROM (SELECT product, step, coalesce(s.value, 0) AS units, coalesce(f.availability, 0) AS availability,
+                   coalesce(f.confidence, 0) AS confidence, p.value AS price,
+                   iif(s.value > 0 OR f.availability > 0, step, NULL) AS seen,
+                   count(p.value) OVER (PARTITION BY product ORDER BY step) AS known
+            FROM item CROSS JOIN month
+            LEFT JOIN sold s ON s.multiindex_id = item.multiindex_id AND s.data_date = month.data_date
+            LEFT JOIN shop.report_features f ON f.data_date = month.data_date
+              AND f.multiindex_id = item.multiindex_id
+            LEFT JOIN shop.fact_prices p ON p.multiindex_id = item.multiindex_id AND p.data_date = month.data_date)]])
+  end, "deferred")
+end
+
+-- What a whole group sold on average, of those that could be sold.
+local function groups(d, features, span)
+  for _, name in ipairs(features.groups) do
+    d:script(([[
+      DROP TABLE IF EXISTS group_NAME;
+      CREATE TABLE group_NAME(value, decade, step, mean, variance, PRIMARY KEY (step, value, decade)) WITHOUT ROWID;
+      INSERT INTO group_NAME
+        SELECT value, decade, step, ewm_mean(units, SPAN) OVER w, ewm_var(units, SPAN) OVER w
+        FROM (SELECT NAME AS value, recording_decade AS decade, step,
+                     avg(units) FILTER (WHERE availability > 0) AS units
+              FROM cell JOIN item USING (product) GROUP BY 1, 2, 3)
+        WINDOW w AS (PARTITION BY value, decade ORDER BY step);]]):gsub("NAME", name):gsub("SPAN", tostring(span)))
+  end
+end
+
+local function joins(features)
+  local out = {}
+  for _, name in ipairs(features.groups) do
+    out[#out + 1] = ("LEFT JOIN group_%s %s ON %s.step = cell.step AND %s.value = item.%s AND "
+      .. "%s.decade = item.recording_decade"):format(name, name, name, name, name, name)
+  end
+  return table.concat(out, "\n")
+end
+
+local function calculate(d, features, values)
+  local columns = {}
+  for i, f in ipairs(features.past) do columns[#columns + 1] = fill(f.sql, values) .. " AS p" .. i end
+  for i, f in ipairs(features.trees) do columns[#columns + 1] = fill(f.sql, values) .. " AS x" .. i end
+  d:exec("DROP TABLE IF EXISTS feature")
+  d:exec("CREATE TABLE feature AS SELECT cell.product, cell.step, " .. table.concat(columns, ", ")
+    .. " FROM cell JOIN item USING (product) JOIN month USING (step) " .. joins(features)
+    .. " WINDOW own AS (PARTITION BY cell.product ORDER BY cell.step) ORDER BY cell.product, cell.step")
+  d:exec("CREATE UNIQUE INDEX feature_step ON feature(step, product)")
+end
+
+--- Makes all tables from the stored facts.
+--- Waits.
+--- @param d db  scratch, opened with attach
+--- @param main db
+--- @param range table  { first, last } months, of tables.span
+--- @param features table  of dataset_features
+--- @param span integer  of the exponential weights, in months
+--- @return table  { n_products, n_steps, first_year }
+--- Source: ours
+function tables.make(d, main, range, features, span)
+  facts(d, main, range)
+  local size = d:row([[SELECT (SELECT count(*) FROM item) AS n_products, count(*) AS n_steps, min(year) AS first_year
+    FROM month]])
+  tables.features(d, features, span, size.first_year)
+  return size
+end
+
+--- Calculates the features anew, after cells were added or changed.
+--- Waits.
+--- @param d db  scratch
+--- @param features table
+--- @param span integer
+--- @param first_year integer
+--- Source: ours
+function tables.features(d, features, span, first_year)
+  groups(d, features, span)
+  calculate(d, features, { span = span, first_year = first_year })
+end
+
+--- What is known of every product in each of the first `n_steps` months, whenever it may be: a row for each
+--- product and step.
+--- Waits.
+--- @param d db
+--- @param features table
+--- @param n_steps integer
+--- @param first_year integer
+--- @return tensor  (products * n_steps, features)
+--- Source: ours
+function tables.future(d, features, n_steps, first_year)
+  local columns = {}
+  for i, f in ipairs(features.future) do
+    columns[i] = fill(f.sql, { first_year = first_year, span = 0 })
+  end
+  return (d:matrix([[WITH RECURSIVE m(step, data_date) AS (SELECT step, data_date FROM main.month WHERE step = 1
+        UNION ALL SELECT step + 1, date(data_date, '+1 month') FROM m WHERE step < ?),
+      month AS (SELECT step, CAST(substr(data_date, 1, 4) AS INTEGER) AS year,
+                       CAST(substr(data_date, 6, 2) AS INTEGER) AS number FROM m)
+    SELECT ]] .. table.concat(columns, ", ") .. " FROM item CROSS JOIN month ORDER BY product, step", { n_steps }))
+end
+
+--- The parts of the static attributes that get a column: learnt here, or as a model remembers them.
+--- Waits.
+--- @param d db
+--- @param features table
+--- @return table  array of { attribute, part }
+--- Source: ours
+function tables.vocabulary(d, features)
+  local out = {}
+  for _, name in ipairs(features.static) do
+    local rows = d:query(([[SELECT trim(j.value) AS part, count(DISTINCT product) AS n
+      FROM item, json_each('[' || replace(json_quote(CAST(%s AS TEXT)), '/', '","') || ']') j
+      WHERE trim(j.value) <> '' GROUP BY 1 HAVING n >= ? ORDER BY n DESC, part LIMIT ?]]):format(name),
+      { features.static_products_min, features.static_parts_max })
+    table.sort(rows, function(a, b) return a.part < b.part end)
+    for _, r in ipairs(rows) do out[#out + 1] = { attribute = name, part = r.part } end
+  end
+  return out
+end
+
+--- The static attributes as columns of 0 and 1.
+--- Waits.
+--- @param d db
+--- @param vocabulary table  of tables.vocabulary
+--- @param n_products integer
+--- @return tensor?  (products, parts); nil when there is no part
+--- Source: ours
+function tables.static(d, vocabulary, n_products)
+  if #vocabulary == 0 then return nil end
+  local names = {}
+  d:exec("DROP TABLE IF EXISTS part")
+  d:exec("CREATE TABLE part(number INTEGER PRIMARY KEY, attribute TEXT, part TEXT)")
+  local list = {}
+  for i, v in ipairs(vocabulary) do
+    if not names[v.attribute] then
+      names[#names + 1] = ("WHEN '%s' THEN CAST(item.%s AS TEXT)"):format(v.attribute, v.attribute)
+    end
+    names[v.attribute] = true
+    list[i] = { "INSERT INTO part VALUES (?, ?, ?)", { i, v.attribute, v.part } }
+  end
+  d:write(list)
+  -- " / " and "/" part alike
+  local x = d:matrix([[SELECT instr('/' || replace(replace(CASE attribute ]] .. table.concat(names, " ")
+    .. [[ END, ' /', '/'), '/ ', '/') || '/', '/' || part || '/') > 0
+    FROM item CROSS JOIN part ORDER BY product, number]])
+  return x:reshape({ n_products, #vocabulary })
+end
+
+--- Adds a month behind the last one, with what is expected of it, so that the month after can be told.
+--- Waits.
+--- @param d db
+--- @param units tensor  (products)
+--- Source: ours
+function tables.extend(d, units)
+  local list, values = {}, units:table()
+  list[1] = { [[INSERT INTO month SELECT step + 1, date(data_date, '+1 month'),
+      CAST(substr(date(data_date, '+1 month'), 1, 4) AS INTEGER),
+      CAST(substr(date(data_date, '+1 month'), 6, 2) AS INTEGER) FROM month ORDER BY step DESC LIMIT 1]] }
+  list[2] = { [[INSERT INTO cell SELECT product, step + 1, j.value, availability, confidence, price, age + 1
+      FROM cell JOIN json_each(?) j ON j.key = cell.product - 1
+      WHERE step = (SELECT max(step) FROM cell)]], { json.encode(values) } }
+  d:write(list)
+end
+
+return tables
