@@ -47,7 +47,8 @@ db.blob = core.blob
 ---   cut may take the last commits, "off": for files that die with their job), busy_ms = 5000 (waiting
 ---   for another process), timeout_ms = 0 (of one statement, 0 = none), tx_idle_ms = 30000 (a
 ---   transaction that asks nothing for so long is rolled back), cache_kib = 8192, readers = 2,
----   cursors = 16, value_max = 67108864, rows_max = 67108864 (bytes), attach = false }
+---   cursors = 16, value_max = 67108864, rows_max = 67108864 (bytes), bytes_max = 0 (of the file, 0: what the
+---   disk holds), attach = false }
 --- @return db
 --- Raises: notfound, corrupt, busy, io, full, nomem, invalid
 function db.open(path, opt)

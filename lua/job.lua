@@ -50,6 +50,7 @@ local function row_of(name, params, opt)
   return {
     id = crypto.uuid(7), type = name, generation = g.id, parameters = json.encode(params), hash = queue.hash(params),
     by = opt.by, priority = opt.priority or def.priority, run_at = opt.delay and time.now() + opt.delay or nil,
+    deadline_at = def.deadline and time.now() + (opt.delay or 0) + def.deadline or nil,
     attempts = def.attempts, concurrency_key = key and name .. "/" .. key or name, concurrency_max = def.concurrency,
     parent = opt.parent, schedule = opt.schedule, retry_of = opt.retry_of,
   }, def
@@ -140,7 +141,7 @@ function job.submit(name, params, opt)
 end
 
 local function state_of(id)
-  return db.main():row("SELECT status, queue, lease_owner, is_cancel_asked FROM jobs WHERE job_id = ?", { id })
+  return db.main():row("SELECT job_type, status, queue, lease_owner, is_cancel_asked FROM jobs WHERE job_id = ?", { id })
     or fail.raise("job_not_found", "no job " .. tostring(id))
 end
 
@@ -182,8 +183,14 @@ function job.cancel_children(id)
   end
 end
 
---- Puts a job that failed or was cancelled back into the queue. Finished steps stay remembered and it
---- stays on its workflows, unless opt.fresh: then it begins anew, on the current ones.
+-- The deadline of a job that is tried again: what its kind declares now, from now.
+local function deadline_again(kind)
+  local def = generation.current().jobs[kind]
+  return def and def.deadline and queue.stamp(time.now() + def.deadline) or NULL
+end
+
+--- Puts a job that failed or was cancelled back into the queue, with its whole deadline before it. Finished
+--- steps stay remembered and it stays on its workflows, unless opt.fresh: then it begins anew, on the current ones.
 --- Waits.
 --- @param id string
 --- @param opt table? { fresh = boolean }
@@ -199,9 +206,9 @@ function job.retry(id, opt)
   local list = { { [[UPDATE jobs SET status = 'pending', queue = 'ready', attempt = 0, n_deaths = 0, is_dead = 0,
     is_cancel_asked = 0, finished_at = NULL, error_code = NULL, error_message = NULL, error_details = NULL, result =
       NULL,
-    progress = 0, updated_at = ?, generation = coalesce(?, generation)
+    progress = 0, updated_at = ?, generation = coalesce(?, generation), deadline_at = ?
     WHERE job_id = ? AND queue IS NULL AND status IN ('failed', 'cancelled')]],
-    { now, fresh and generation.current().id or NULL, id }, expect = 1 } }
+    { now, fresh and generation.current().id or NULL, deadline_again(s.job_type), id }, expect = 1 } }
   if fresh then
     list[2] = { "DELETE FROM job_steps WHERE job_id = ?", { id } }
     list[3] = { "DELETE FROM job_signals WHERE job_id = ?", { id } }

@@ -3,6 +3,7 @@
 --   return {
 --     summary = "…", params = { month = "date?" },
 --     attempts = 3, backoff = "2s", deadline = "4h", concurrency = 1, priority = 0,
+--     (deadline: of the whole job, from the moment it may begin; none declared: job_deadline_seconds for each run)
 --     every = "day 03:00" (or cron text), key = function(params) … end (finer concurrency),
 --     refractory = 300 | false, role = "operator", run = function(job) … end,
 --   }
@@ -88,7 +89,7 @@ function job_def.check(path, d)
     role = d.role or "operator", hidden = d.hidden,
     attempts = whole(path, d, "attempts", 1, 100, settings.job_attempts),
     backoff = seconds(path, d, "backoff", 2),
-    deadline = seconds(path, d, "deadline", settings.job_deadline_seconds),
+    deadline = seconds(path, d, "deadline"), run_deadline = settings.job_deadline_seconds,
     concurrency = whole(path, d, "concurrency", 1, 100000, nil),
     priority = whole(path, d, "priority", -1000000, 1000000, 0),
     refractory = refractory(path, d, name), key = d.key, every_params = d.every_params or {},

@@ -41,14 +41,14 @@ end
 --- a pause or a crash of the process, and is removed when the job has ended.
 --- Waits.
 --- @return db
---- Raises: io, full
+--- Raises: io, full; its statements raise limit when it would grow beyond job_scratch_bytes
 --- Source: ours
 function methods:scratch()
   local cx = job_run.context(self)
   if not cx.scratch then
     cx.has_scratch = true
     cx.scratch = db.open(settings.data_root_dir .. "/scratch/" .. self.id .. ".db", { sync = "off", attach = true,
-      cache_kib = 65536 })
+      cache_kib = 65536, bytes_max = settings.job_scratch_bytes })
   end
   return cx.scratch
 end

@@ -174,6 +174,17 @@ function job_log.progress(cx, fraction, text)
   job_log.mark(cx)
 end
 
+-- What earlier runs of the job have logged counts too: a job may wake a thousand times.
+local function count_earlier(cx)
+  cx.has_counted = true
+  local ok, row = pcall(function()
+    return db.main():row("SELECT count(*) AS n, coalesce(sum(length(message)), 0) AS bytes FROM job_events "
+      .. "WHERE job_id = ? AND type = 'log'", { cx.row.job_id })
+  end)
+  if ok and row then cx.n_lines, cx.n_bytes = cx.n_lines + row.n, cx.n_bytes + row.bytes end
+  if cx.n_lines > LINES_MAX or cx.n_bytes > BYTES_MAX then cx.is_log_full = true end -- and it says so already
+end
+
 --- job:log(text, level).
 --- @param cx table
 --- @param text string
@@ -182,6 +193,7 @@ end
 function job_log.line(cx, text, level)
   level = level or "info"
   if not LEVELS[level] then error("level is " .. tostring(level) .. ", expected debug, info, warn or error", 3) end
+  if not cx.has_counted then count_earlier(cx) end
   if cx.is_log_full then return end
   text = clean(text)
   cx.n_lines, cx.n_bytes = cx.n_lines + 1, cx.n_bytes + #text

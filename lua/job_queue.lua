@@ -42,10 +42,10 @@ end
 
 local INSERT = [[INSERT INTO jobs(job_id, job_type, created_at, updated_at, created_by, generation, parameters,
   param_hash, queue, priority, run_at, max_attempts, concurrency_key, concurrency_max, parent_job_id, retry_of,
-  schedule_name) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)]]
+  schedule_name, deadline_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)]]
 
 --- The statements that put a job in.
---- @param j table { id, type, generation, parameters (JSON), hash, by, priority, run_at, attempts,
+--- @param j table { id, type, generation, parameters (JSON), hash, by, priority, run_at, deadline_at, attempts,
 ---   concurrency_key, concurrency_max, parent, retry_of, schedule }
 --- @param list table?  statements so far
 --- @return table  for db:write
@@ -56,7 +56,8 @@ function queue.insert(j, list)
   list[#list + 1] = { INSERT, {
     j.id, j.type, now, now, j.by or NULL, j.generation or NULL, j.parameters, j.hash or NULL,
     j.run_at and "asleep" or "ready", j.priority or 0, j.run_at and stamp(j.run_at) or NULL, j.attempts or 1,
-    j.concurrency_key or j.type, j.concurrency_max or NULL, j.parent or NULL, j.retry_of or NULL, j.schedule or NULL } }
+    j.concurrency_key or j.type, j.concurrency_max or NULL, j.parent or NULL, j.retry_of or NULL, j.schedule or NULL,
+    j.deadline_at and stamp(j.deadline_at) or NULL } }
   add_state(list, j.id, "pending", 0, nil, now, '{"status":"pending"}')
   return list
 end
@@ -80,13 +81,13 @@ UPDATE jobs SET status = 'running', queue = 'running', attempt = attempt + 1, le
 WHERE job_seq = (SELECT b.job_seq FROM best b JOIN jobs j ON j.job_seq = b.job_seq
   ORDER BY j.priority DESC, j.job_seq LIMIT 1)
 RETURNING job_id, job_type, generation, parameters, attempt, max_attempts, progress, lease_owner, created_by,
-  is_cancel_asked, n_deaths, created_at]]
+  is_cancel_asked, n_deaths, created_at, deadline_at]]
 local CLAIM_ONE = [[
 UPDATE jobs SET status = 'running', queue = 'running', attempt = attempt + 1, lease_owner = ?, lease_until = ?,
   updated_at = ?, started_at = coalesce(started_at, ?), run_at = NULL
 WHERE job_id = ? AND queue = 'ready'
 RETURNING job_id, job_type, generation, parameters, attempt, max_attempts, progress, lease_owner, created_by,
-  is_cancel_asked, n_deaths, created_at]]
+  is_cancel_asked, n_deaths, created_at, deadline_at]]
 local LEASED = "FROM jobs WHERE queue = 'running' AND lease_until = ? AND lease_owner = ?"
 
 --- Claims up to n jobs, or one certain job.
@@ -222,6 +223,14 @@ function queue.end_idle(id, e, owner)
   add_state(list, id, e.status, nil, e.message, now, json.encode({ status = e.status, code = e.code }))
   add_after(list, id, e.status, now)
   return try_write(list)
+end
+
+--- The jobs that nobody works on and whose deadline has passed, at most a hundred.
+--- @return table  array of { job_id, deadline_at }
+--- Source: ours
+function queue.overdue()
+  return db.main():query("SELECT job_id, deadline_at FROM jobs WHERE finished_at IS NULL AND deadline_at IS NOT NULL "
+    .. "AND deadline_at <= ? AND queue <> 'running' LIMIT 100", { stamp() })
 end
 
 --- Takes a job from a worker that is gone: back into the queue, or parked after the third death.

@@ -36,12 +36,22 @@ end
 local function moment_of(cx, name, seconds)
   local old = job_run.memory(cx)[name]
   local known = old and job_run.decode(old.result)
-  if known then return known, old.status == "completed" end
+  if known and old.status ~= "failed" then return known, old.status == "completed" end
   local position = cx.position
   local until_ = seconds and time.now() + seconds or false
   cx.memory[name] = { status = "running", result = json.encode(until_) }
   return until_, false, { name = name, position = position, started = queue.stamp(), status = "running",
                           result = json.encode(until_) }
+end
+
+-- Writes down, once, that a wait is over, and how.
+local function end_wait(cx, name, s)
+  local old = job_run.memory(cx)[name]
+  if old and old.status ~= "running" then return end
+  cx.memory[name] = { status = s.status, result = s.result }
+  s.name, s.position = name, old and old.position or cx.position - 1
+  s.started = old and old.started_at or queue.stamp()
+  job_log.push(cx, job_log.step(cx, s))
 end
 
 -- Puts the job back until it is woken. Does not return.
@@ -73,8 +83,7 @@ function methods:sleep(length)
   if until_ > time.now() then
     suspend(cx, { run_at = until_, why = "asleep until " .. queue.stamp(until_) }, new and job_log.step(cx, new))
   end
-  job_log.push(cx, job_log.step(cx, { name = name, position = cx.position - 1, started = queue.stamp(until_),
-                                      status = "completed", result = json.encode(until_) }))
+  end_wait(cx, name, { status = "completed", result = json.encode(until_) })
 end
 
 --- Waits for a signal of this name: POST /api/v1/jobs/ID/signals/NAME, or job.signal. It may have come
@@ -91,13 +100,18 @@ function methods:wait_for(name, opt)
     or #name > 200 then error("the name of a signal is a text of 1 to 200 bytes", 2) end
   check_outside(cx, "wait_for")
   local seconds = opt and opt.timeout and seconds_of(opt.timeout, "the timeout")
-  local got = db.main():row("SELECT payload FROM job_signals WHERE job_id = ? AND name = ?", { self.id, name })
-  if got then return job_run.decode(got.payload) end
   local step = job_run.next_name(cx, "wait for " .. name)
   cx.position = cx.position + 1
+  local got = db.main():row("SELECT payload, at FROM job_signals WHERE job_id = ? AND name = ?", { self.id, name })
+  if got then
+    end_wait(cx, step, { status = "completed", result = got.payload or "null" })
+    return job_run.decode(got.payload)
+  end
   local until_, _, new = moment_of(cx, step, seconds)
   if until_ and until_ <= time.now() then
-    error({ code = "timeout", message = 'the signal "' .. name .. '" did not come in time' }, 0)
+    local message = 'the signal "' .. name .. '" did not come in time'
+    end_wait(cx, step, { status = "failed", code = "timeout", message = message })
+    error({ code = "timeout", message = message }, 0)
   end
   suspend(cx, { waiting_for = name, run_at = until_ or nil, why = "waiting for " .. name,
     is_woken = "SELECT 1 FROM job_signals WHERE job_id = ? AND name = ?", woken_args = { self.id, name } },

@@ -78,7 +78,8 @@ function web.main(args)
       .. "One web process without a supervisor. SIGTERM stops it, SIGHUP loads the workflows again.")
     return 0
   elseif args[1] then
-    error("plastinka web: unknown argument " .. args[1], 0)
+    print("plastinka web: unknown argument " .. args[1] .. " (see --help)")
+    return 2
   end
   db.main():migrate()
   auth.first_start()

@@ -4,13 +4,15 @@
 -- One loop claims; it wakes when somebody says "jobs", when a place is free, and after
 -- job_poll_seconds by itself. What one job does, by its end or not, is in work_one.lua.
 
+local clock = require("clock")
 local control = require("core.control")
 local core = require("core.task")
 local crypto = require("crypto")
 local db = require("db")
 local generation = require("generation")
+local job = require("job")
+local job_files = require("job_files")
 local job_log = require("job_log")
-require("job_files")
 require("job_wait")
 require("kinds")
 local log = require("log")
@@ -90,9 +92,25 @@ local function wake_sleepers()
   end
 end
 
--- Seconds until the next sleeper, at most `most`.
+-- Jobs that sleep or wait in the queue beyond their deadline.
+local function end_overdue()
+  for _, j in ipairs(queue.overdue()) do
+    if queue.end_idle(j.job_id, { status = "failed", code = "timeout",
+        message = "its deadline passed at " .. j.deadline_at }) then
+      job.cancel_children(j.job_id)
+      job_files.remove_scratch(j.job_id)
+      log.warn("job over its deadline", { job = j.job_id })
+      notify.job(j.job_id)
+      notify.fire(notify.signal("webhooks"))
+    end
+  end
+end
+
+-- Seconds until the next sleeper or deadline, at most `most`.
 local function until_next(most)
-  local next_at = db.main():value("SELECT min(run_at) FROM jobs WHERE queue = 'asleep'")
+  local next_at = db.main():value("SELECT min(a) FROM (SELECT min(run_at) AS a FROM jobs WHERE queue = 'asleep' "
+    .. "UNION ALL SELECT min(deadline_at) FROM jobs WHERE finished_at IS NULL AND deadline_at IS NOT NULL "
+    .. "AND queue <> 'running')")
   if not next_at then return most end
   return math.max(0, math.min(most, time.parse(next_at) - time.now() + 0.001))
 end
@@ -103,6 +121,7 @@ local function claim_loop()
   local seen = notify.count(wake)
   while not worker.stopping do
     local ok, pause = pcall(function()
+      end_overdue()
       wake_sleepers()
       local free = places - n_running
       local n = math.min(free, CLAIM_MAX)
@@ -179,6 +198,7 @@ end
 local function watch_loop()
   local due = 0
   while true do
+    guarded("clock not looked at", clock.look)
     if next(running) then guarded("cancelled jobs not looked for", look_for_cancelled) end
     if process.monotonic() >= due then
       due = process.monotonic() + settings.job_lease_seconds / 3
@@ -260,7 +280,8 @@ function work.main(args)
       .. "end at once go on in the next one.")
     return 0
   elseif args[1] then
-    error("plastinka work: unknown argument " .. args[1], 0)
+    print("plastinka work: unknown argument " .. args[1] .. " (see --help)")
+    return 2
   end
   db.main():migrate()
   generation.swap(generation.first())

@@ -39,11 +39,16 @@ function one.stop(self, outcome, why)
   end
 end
 
+-- Seconds this run may take: what the job has left of its deadline, or the limit of any run.
+local function run_seconds(row, def)
+  return row.deadline_at and time.parse(row.deadline_at) - time.now() or def.run_deadline
+end
+
 -- Runs the function. What came of it: "completed" with a value, "failed" with an error, or cx.outcome.
 local function execute(self, job, cx)
   local def = cx.def
   local t = core.spawn(function()
-    core.limits(burst_ms(), math.max(1, math.ceil(def.deadline * 1000)))
+    core.limits(burst_ms(), math.max(1, math.ceil(run_seconds(self.row, def) * 1000)))
     local ok, value = pcall(def.run, job)
     if ok then return true, job_run.encode(value, "the job") end
     return false, value
@@ -154,7 +159,7 @@ function one.run(self, pinned)
   local row = self.row
   local g, why = pinned(row.generation)
   local def = g and g.jobs and g.jobs[row.job_type]
-  local job, cx = job_run.new(row, def or { backoff = 2, deadline = 1 }, job_run.decode(row.parameters) or {})
+  local job, cx = job_run.new(row, def or { backoff = 2, run_deadline = 1 }, job_run.decode(row.parameters) or {})
   self.cx, cx.generation = cx, g
   local outcome, value
   if row.is_cancel_asked == 1 then

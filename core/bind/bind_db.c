@@ -2,7 +2,7 @@
  * bind_db.c - core.db: databases and statements for scripts. The face is lua/db.lua.
  *
  *   open(path [, opt]) --> db            opt: readonly create attach sync busy_ms timeout_ms
- *                                        tx_idle_ms cache_kib readers cursors value_max rows_max
+ *                                        tx_idle_ms cache_kib readers cursors value_max rows_max bytes_max
  *   main() --> db                        the one of this process
  *   query(db, sql [, args]) --> rows     array of tables by column
  *   row(db, sql [, args]) --> row        or false when there is none
@@ -377,6 +377,7 @@ static void read_opt(lua_State *L, int index, struct db_opt *opt)
                                                 (lua_Integer)opt->value_max_bytes, 1024, 1000000000);
     opt->rows_max_bytes = (size_t)bind_opt_int(L, index, "rows_max",
                                                (lua_Integer)opt->rows_max_bytes, 1024, (lua_Integer)1 << 40);
+    opt->file_max_bytes = bind_opt_int(L, index, "bytes_max", 0, 0, (lua_Integer)1 << 50);
     sync = bind_opt_text(L, index, "sync", "full");
     while (names[i] != NULL && strcmp(names[i], sync) != 0)
         i++;

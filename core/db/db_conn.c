@@ -50,6 +50,8 @@ static enum err_code code_of(struct db_conn *c, int rc, int last_errno)
     case SQLITE_PROTOCOL:
         return ERR_BUSY;
     case SQLITE_FULL:
+        if (c->opt.file_max_bytes > 0 && sys != ENOSPC && sys != EDQUOT && sys != EFBIG)
+            return ERR_LIMIT;
         return ERR_FULL;
     case SQLITE_IOERR:
         if (rc == SQLITE_IOERR_NOMEM)
@@ -97,6 +99,11 @@ int db_conn_fail(struct db_conn *c, int rc, const char *sql, struct err *e)
                        c->opt.busy_ms);
     case ERR_FULL:
         return err_set(e, code, "no space left on the disk: %s", text);
+    case ERR_LIMIT:
+        if ((rc & 0xff) == SQLITE_FULL)
+            return err_set(e, code, "the database is at its limit of %lld bytes",
+                           (long long)c->opt.file_max_bytes);
+        return err_set(e, code, "%s", text);
     case ERR_INVALID:
         if (sql != NULL && at >= 0 && (size_t)at < strlen(sql)) {
             int from = at > EXCERPT / 2 ? at - EXCERPT / 2 : 0;
@@ -169,6 +176,23 @@ static int on_busy(void *arg, int n_tries)
 
 /* ---- open, close ---- */
 
+/* The limit is of one connection: only the one that writes needs it. */
+static int limit_file(struct db_conn *c, struct err *e)
+{
+    char text[64];
+    int64_t page;
+
+    if (c->opt.file_max_bytes <= 0 || c->role != DB_WRITER || c->opt.readonly)
+        return 0;
+    if (db_conn_number(c, "PRAGMA page_size", &page, e) != 0)
+        return -1;
+    int64_t pages = c->opt.file_max_bytes / page;
+    if (pages > INT32_MAX)
+        return 0; /* more than SQLite's own limit for most page sizes */
+    sqlite3_snprintf((int)sizeof text, text, "PRAGMA max_page_count=%lld", (long long)(pages > 0 ? pages : 1));
+    return db_conn_own(c, text, e);
+}
+
 /* Two processes that turn a new file into a WAL database at once: SQLite refuses one of them without
  * asking its busy handler, for waiting in both could never end. So we let go and try again. */
 static int turn_wal(struct db_conn *c, struct err *e)
@@ -207,7 +231,7 @@ static int set_up(struct db_conn *c, struct err *e)
         (turn_wal(c, e) != 0 ||
          db_conn_own(c, "PRAGMA journal_size_limit=" WAL_MAX_BYTES, e) != 0))
         return -1;
-    if (db_conn_own(c, sync[c->opt.sync], e) != 0 ||
+    if (limit_file(c, e) != 0 || db_conn_own(c, sync[c->opt.sync], e) != 0 ||
         db_conn_number(c, "SELECT count(*) FROM pragma_journal_mode WHERE journal_mode = 'wal'", &n,
                        e) != 0)
         return -1;

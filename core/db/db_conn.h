@@ -34,6 +34,7 @@ struct db_opt {
     int n_cursors;          /* iterators and backups open at once */
     size_t value_max_bytes; /* of one text or blob, and of one row */
     size_t rows_max_bytes;  /* of one result that is fetched whole */
+    int64_t file_max_bytes; /* of the file; 0 = what the disk holds. Beyond it: `limit` */
 };
 
 /* full, create, 5 s busy, no statement timeout, 30 s idle, 8 MiB, 2 readers, 16 cursors, 64 MiB,

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/conf.h"
 #include "base/log.h"
@@ -125,7 +126,8 @@ int boot_database(struct boot *b, struct err *e)
     if (strchr(conf_text("database_file"), '/') != NULL)
         return err_set(e, ERR_INVALID, "database_file is %s, expected a file name without a folder",
                        conf_text("database_file"));
-    if (datadir_make(e) != 0 || datadir_path(path, sizeof path, name, e) != 0 ||
+    if (datadir_make(e) != 0 || datadir_use(&b->use_fd, 0, e) != 0 ||
+        datadir_path(path, sizeof path, name, e) != 0 ||
         bind_fs_allow(conf_text("data_root_dir"), 1, e) != 0)
         return -1;
     struct db_opt opt;
@@ -223,6 +225,9 @@ int boot_close(struct boot *b)
                 b->code = 1;
         }
     }
+    if (b->use_fd > 0)
+        close(b->use_fd);
+    b->use_fd = 0;
     bind_fs_forget();
     log_close();
     return b->code;

@@ -18,6 +18,7 @@ struct boot {
     struct host *host;
     struct pool *pool;
     int has_loop;
+    int use_fd; /* of datadir_use; 0 = none: it is never the standard input */
     int code;  /* exit code, once main has ended */
     int ended;
 };

@@ -54,7 +54,7 @@ int role_restore(int argc, char **argv)
         return 2;
     }
     if (boot_open(&b, &e) != 0 || datadir_make(&e) != 0 || datadir_lock(&lock, &e) != 0 ||
-        bind_fs_allow(conf_text("data_root_dir"), 1, &e) != 0) {
+        datadir_use(&b.use_fd, 1, &e) != 0 || bind_fs_allow(conf_text("data_root_dir"), 1, &e) != 0) {
         fprintf(stderr, "plastinka: %s\n", e.text);
         b.code = 1;
         return boot_close(&b);

@@ -79,6 +79,25 @@ int datadir_lock(int *fd, struct err *e)
     return 0;
 }
 
+int datadir_use(int *fd, int is_alone, struct err *e)
+{
+    char path[4096];
+
+    if (datadir_path(path, sizeof path, "database/use.lock", e) != 0)
+        return -1;
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (*fd < 0)
+        return err_errno(e, errno, "cannot open %s", path);
+    if (flock(*fd, (is_alone ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0)
+        return 0;
+    close(*fd);
+    *fd = -1;
+    if (is_alone)
+        return err_set(e, ERR_BUSY, "the database in %s is used by another process (plastinka web, work or a "
+                       "command): stop it first", conf_text("data_root_dir"));
+    return err_set(e, ERR_BUSY, "the database in %s is being restored", conf_text("data_root_dir"));
+}
+
 int datadir_ask(const char *line, char *answer, size_t size, struct err *e)
 {
     struct sockaddr_un to = { .sun_family = AF_UNIX };

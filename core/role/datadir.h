@@ -17,6 +17,12 @@ int datadir_make(struct err *e);
  */
 int datadir_lock(int *fd, struct err *e);
 
+/*
+ * Says that this process works with the database (any number may), or that it alone does (is_alone: for
+ * putting another one in its place). The descriptor stays open as long as that is so. -1 `busy`.
+ */
+int datadir_use(int *fd, int is_alone, struct err *e);
+
 /* DATA_ROOT_DIR/name into `to`. -1 `limit` when it does not fit. */
 int datadir_path(char *to, size_t size, const char *name, struct err *e);
 

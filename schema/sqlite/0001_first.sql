@@ -271,6 +271,12 @@ CREATE TABLE schedule_firings(
   PRIMARY KEY (name, instant)
 ) STRICT, WITHOUT ROWID;
 
+-- How far the clock on the wall of a machine is ahead of its steady one: a change is somebody who set it.
+CREATE TABLE clocks(
+  machine TEXT PRIMARY KEY,               -- since its last start
+  ahead_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- Duties of which one process does each at a time (the scheduler, maintenance).
 CREATE TABLE leases(
   name TEXT PRIMARY KEY,

@@ -109,7 +109,21 @@ def fill(s, n):
                "(SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT hex(randomblob(16)), "
                "iif(i % 2, 'trivial', 'training'), 'completed', NULL, 'x', '2026-01-01T00:00:00.000Z' FROM n", (n,))
     db.commit()
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # they came one by one, not in the second before
     db.close()
+
+
+def growth(full):
+    """The rate with finished jobs to that without, taking turns: the median of four pairs."""
+    empty = Jobs("--job-concurrency", "128", files=FILES)
+    end_to_end(empty, "warm-up")
+    pairs = []
+    for _ in range(4):
+        without = end_to_end(empty, "without finished")
+        pairs.append((end_to_end(full, "with 200,000 finished"), without))
+    empty.stop()
+    pairs.sort(key=lambda p: p[0] / p[1])
+    return [sum(x) / 2 for x in zip(pairs[1], pairs[2])]
 
 
 def main():
@@ -133,8 +147,7 @@ def main():
     b = [list_ms(s, p) for p in ("/api/v1/jobs?limit=20", "/api/v1/jobs?limit=20&job_type=trivial&status=completed")]
     print(f"list ms, before and with 200,000 finished jobs: {a[0]:.2f} {b[0]:.2f}; filtered: {a[1]:.2f} {b[1]:.2f}")
     figure("list with 200,000 finished jobs / without", max(b), max(a), 1.5, "lower")
-    second = end_to_end(s, "with 200,000 finished")
-    figure("rate with 200,000 finished jobs / without", second, first, 0.8, "higher")
+    figure("rate with 200,000 finished jobs / without", *growth(s), 0.9, "higher")
     s.stop()
     s = Jobs("--work-processes", "0", files=FILES)
     db = sqlite3.connect(f"{s.data}/database/plastinka.db", timeout=60)

@@ -24,7 +24,7 @@ ROUTE = """return {
 
 
 class Serve:
-    def __init__(self, *args, word="one", data=None, files=None):
+    def __init__(self, *args, word="one", data=None, files=None, env=None):
         self.dir = pathlib.Path(tempfile.mkdtemp())
         self.data = data or self.dir / "data"
         self.flows = self.dir / "flows"
@@ -37,7 +37,7 @@ class Serve:
         self.proc = subprocess.Popen(
             [PLASTINKA, "serve", "--host", "127.0.0.1", "--port", "0", "--data", str(self.data),
              "--workflows", str(self.flows), "--work-processes", "0", *args],
-            stdout=subprocess.PIPE, stderr=self.log, text=True)
+            stdout=subprocess.PIPE, stderr=self.log, text=True, env={**os.environ, **(env or {})})
         self.port, self.key = None, None
         for line in self.proc.stdout:
             if line.startswith("admin key"):

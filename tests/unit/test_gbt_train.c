@@ -71,7 +71,7 @@ static void set(struct gbt_param *p, const char *name, const char *value)
 
     if (gbt_param_set(p, name, value, &e) != 0) {
         printf("%s\n", e.text);
-        CHECK(!"parameter");
+        CHECK(0 && "parameter");
     }
 }
 
@@ -101,7 +101,7 @@ static char *train_text(const struct gbt_param *p, const struct gbt_rows *rows, 
     CHECK_INT(par_new(&par, threads, &e), 0);
     if (gbt_train(&m, p, rows, NULL, NULL, NULL, NULL, par, &e) != 0) {
         printf("%s\n", e.text);
-        CHECK(!"trained");
+        CHECK(0 && "trained");
         exit(1);
     }
     CHECK_INT(gbt_text_write(m, 0, &b, &e), 0);
@@ -152,7 +152,7 @@ static double fit(const struct gbt_param *p, const struct gbt_rows *rows)
 
     if (gbt_train(&m, p, rows, NULL, NULL, &watch, &r, NULL, &e) != 0) {
         printf("%s\n", e.text);
-        CHECK(!"trained");
+        CHECK(0 && "trained");
         return 0;
     }
     last = r.train[(r.n_iter - 1) * r.n_metrics];
