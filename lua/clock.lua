@@ -40,7 +40,8 @@ local function add_schedules(list, back, now)
     local first = spec and schedule_text.next(spec, now, row.time_zone)
     local second = first and schedule_text.next(spec, first, row.time_zone)
     if second and second - first <= back and queue.stamp(first) < row.next_at then
-      list[#list + 1] = { "DELETE FROM schedule_firings WHERE name = ? AND instant > ?", { row.name, queue.stamp(now) } }
+      list[#list + 1] = { "DELETE FROM schedule_firings WHERE name = ? AND instant > ?",
+                          { row.name, queue.stamp(now) } }
       list[#list + 1] = { "UPDATE schedules SET next_at = ? WHERE name = ? AND next_at = ?",
                           { queue.stamp(first), row.name, row.next_at } }
     end

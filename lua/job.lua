@@ -141,7 +141,7 @@ function job.submit(name, params, opt)
 end
 
 local function state_of(id)
-  return db.main():row("SELECT job_type, status, queue, lease_owner, is_cancel_asked FROM jobs WHERE job_id = ?", { id })
+  return db.main():row("SELECT job_type, status, queue FROM jobs WHERE job_id = ?", { id })
     or fail.raise("job_not_found", "no job " .. tostring(id))
 end
 

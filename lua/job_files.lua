@@ -41,7 +41,8 @@ end
 --- a pause or a crash of the process, and is removed when the job has ended.
 --- Waits.
 --- @return db
---- Raises: io, full; its statements raise limit when it would grow beyond job_scratch_bytes
+--- Its statements raise limit when it would grow beyond job_scratch_bytes.
+--- Raises: io, full
 --- Source: ours
 function methods:scratch()
   local cx = job_run.context(self)
