@@ -8,7 +8,6 @@ local db = require("db")
 local forecast = require("forecast")
 local forecast_publish = require("forecast_publish")
 local fs = require("fs")
-local json = require("json")
 local model_store = require("model_store")
 local settings = require("settings")
 local time = require("time")
@@ -16,17 +15,6 @@ local time = require("time")
 -- The part of the whole that a stage is, for the bar people watch.
 local function bar(job, from, to)
   return function(share, text) job:progress(from + (to - from) * share, text) end
-end
-
-local function gaps(main, range)
-  local missing = main:query([[WITH RECURSIVE m(month) AS (SELECT ?1 UNION ALL
-      SELECT date(month, '+1 month') FROM m WHERE month < ?2)
-    SELECT month FROM m WHERE month NOT IN (SELECT data_date FROM data_months)]], { range.first, range.last })
-  if #missing == 0 then return end
-  local list = json.array({})
-  for i, row in ipairs(missing) do list[i] = row.month end
-  error({ code = "missing_months", message = "there are no data of " .. table.concat(list, ", ")
-    .. "; upload these months, or train on those after them", details = { missing_months = list } }, 0)
 end
 
 local function metrics_of(learnt, trained, seconds)
@@ -53,7 +41,7 @@ return {
     end)
     local range = job:step("months", function()
       local range = dataset.range(main, p.dataset_start_date, p.dataset_end_date)
-      gaps(main, range)
+      dataset.check_gaps(main, range)
       return range
     end)
     local panel = dataset.build(scratch, main, { from = range.first, to = range.last,

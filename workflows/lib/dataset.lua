@@ -6,6 +6,7 @@
 -- dataset_tables.lua.
 
 local defaults = require("dataset_features")
+local json = require("json")
 local tables = require("dataset_tables")
 local tensor = require("tensor")
 
@@ -59,6 +60,23 @@ function dataset.range(main, from, to)
       .. (from or "the beginning") .. " and " .. (to or "today") or "") .. "; upload stock and sales first")
   end
   return range
+end
+
+--- Refuses a range with months of which there are no data.
+--- Waits.
+--- @param main db
+--- @param range table  of dataset.range
+--- Raises: missing_months (details: missing_months)
+--- Source: ours
+function dataset.check_gaps(main, range)
+  local missing = main:query([[WITH RECURSIVE m(month) AS (SELECT ?1 UNION ALL
+      SELECT date(month, '+1 month') FROM m WHERE month < ?2)
+    SELECT month FROM m WHERE month NOT IN (SELECT data_date FROM data_months)]], { range.first, range.last })
+  if #missing == 0 then return end
+  local list = json.array({})
+  for i, row in ipairs(missing) do list[i] = row.month end
+  error({ code = "missing_months", message = "there are no data of " .. table.concat(list, ", ")
+    .. "; upload these months, or train on those after them", details = { missing_months = list } }, 0)
 end
 
 --- Makes the panel.

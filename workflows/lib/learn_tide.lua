@@ -5,9 +5,11 @@ local tide = require("tide")
 
 local learn_tide = {}
 
-local SEASONS_MIN = 24 -- months before a season can be told from a trend
 local VALID_MIN = 5 -- months before one can be held back
 local BLIND_EPOCHS = 20 -- where none is
+
+--- Months before a season can be told from a trend.
+learn_tide.SEASONS_MIN = 24
 
 --- The five levels all forecasts have.
 learn_tide.LEVELS = { 0.05, 0.25, 0.5, 0.75, 0.95 }
@@ -61,7 +63,7 @@ end
 function learn_tide.fit(panel, at, config, opt)
   opt = opt or {}
   local t, lags = config.training_config, learn_tide.lags(config, at)
-  local is_seasonal = at >= SEASONS_MIN
+  local is_seasonal = at >= learn_tide.SEASONS_MIN
   local data = panel:windows(at, { lags = lags, alpha = config.train_ds_config.alpha, is_seasonal = is_seasonal })
   local net = network(panel, config, lags)
   local held = at >= 12 and 2 or 1

@@ -1,12 +1,10 @@
 -- Training and forecasting: what is asked is looked at before a job is made of it.
+local dataset_dates = require("dataset_dates")
 local db = require("db")
 local fail = require("fail")
 local job = require("job")
 local json = require("json")
-local time = require("time")
 
-local DAYS_MAX = 1825
-local FIRST_DATE = "1950-01-01"
 local STARTED = { job_id = "text", status = "text", model_id = "text?", config_id = "text?",
                   using_active_parameters = "boolean?" }
 local RESPONSE = { [200] = STARTED, [202] = STARTED, [404] = "error", [409] = "error", [422] = "error",
@@ -15,17 +13,6 @@ local RESPONSE = { [200] = STARTED, [202] = STARTED, [404] = "error", [409] = "e
 local function refuse(field, value, message)
   fail.raise("validation_error", field .. ": found " .. tostring(value) .. ", expected " .. message, {
     errors = json.array({ { loc = json.array({ "body", field }), msg = message, type = "value" } }) })
-end
-
--- The rules of plastinka 1.6.4: a single date is not looked at, the data decide.
-local function check_dates(from, to)
-  if not from or not to then return end
-  if from > to then refuse("dataset_start_date", from, "a date not behind dataset_end_date (" .. to .. ")") end
-  if from < FIRST_DATE then refuse("dataset_start_date", from, FIRST_DATE .. " or later") end
-  local today = time.format(time.now()):sub(1, 10)
-  if to > today then refuse("dataset_end_date", to, "a date that is not in the future (today is " .. today .. ")") end
-  local days = db.main():value("SELECT CAST(julianday(?) - julianday(?) AS INTEGER)", { to, from })
-  if days > DAYS_MAX then refuse("dataset_end_date", to, "at most " .. DAYS_MAX .. " days, found " .. days) end
 end
 
 local function start(req, name, params, extra)
@@ -47,7 +34,7 @@ return {
     response = RESPONSE,
     run = function(req)
       local b = req.body or {}
-      check_dates(b.dataset_start_date, b.dataset_end_date)
+      dataset_dates.check(b.dataset_start_date, b.dataset_end_date)
       local config = db.main():value("SELECT config_id FROM configs WHERE is_active = 1")
       return start(req, "training",
         { dataset_start_date = b.dataset_start_date, dataset_end_date = b.dataset_end_date },
