@@ -21,6 +21,7 @@ static const struct command {
     { "work", NULL, "work", 1, "one job process alone" },
     { "run", NULL, "cli.run", 1, "run a job here and show how it goes" },
     { "jobs", role_jobs, NULL, 0, "list, show, start, cancel and retry jobs" },
+    { "report", role_report, NULL, 0, "make a report here, again whenever its files change" },
     { "backup", NULL, "cli.backup", 1, "copy the database, in use, to a file" },
     { "restore", role_restore, NULL, 0, "put a copy of the database back" },
     { "demo", role_demo, NULL, 0, "show it all: a shop uploaded, trained on, forecast, reported" },

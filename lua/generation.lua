@@ -18,8 +18,8 @@ local generation = {}
 -- Modules of lua/ that workflows may require. Everything else there is the framework's own.
 local PUBLIC = {}
 for name in ([[
-  crypto db fail fs http json log reply schema settings task template time
-  sheet tensor tide trees baseline metrics backtest tune job report
+  crypto db fail fs http json log reply schema settings task template text time
+  sheet tensor tide trees baseline metrics backtest tune job report chart
   docs generation health keys openapi process prometheus
   schedule webhook retry maintain notify
 ]]):gmatch("%S+") do PUBLIC[name] = true end

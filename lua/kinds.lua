@@ -7,5 +7,7 @@ local kinds = {}
 generation.kind("catalogue", require("catalogue").kind)
 generation.kind("routes", require("route").kind)
 generation.kind("jobs", require("job_def").kind)
+generation.kind("reports", require("report_def").kind)
+generation.kind("words", require("words").kind)
 
 return kinds

@@ -20,6 +20,7 @@ local template = {}
 
 local DEPTH_MAX = 20
 local PAGE_MAX = 64 * 1024 * 1024
+local PAUSE_TURNS = 256
 
 local Engine = {}
 Engine.__index = Engine
@@ -29,6 +30,21 @@ Engine.__index = Engine
 local function each(list)
   if type(list) ~= "table" then error("for: a table expected, found " .. type(list), 2) end
   return ipairs(list)
+end
+
+-- The same with a rest now and then.
+local function pausing(pause)
+  local function next_one(list, i)
+    i = i + 1
+    local v = list[i]
+    if v == nil then return nil end
+    if i % PAUSE_TURNS == 0 then pause() end
+    return i, v
+  end
+  return function(list)
+    if type(list) ~= "table" then error("for: a table expected, found " .. type(list), 2) end
+    return next_one, list, 0
+  end
 end
 
 local function next_sorted(state, _)
@@ -146,13 +162,16 @@ end
 --- A set of templates with one way to find them and one way to write numbers.
 --- @param opt table { load = function(name) --> text, or nil when there is none,
 ---   globals = table of names every template knows, group = " " between thousands, point = ",",
----   currency = "₽", date = "%d.%m.%Y", filters = table of further filters }
+---   currency = "₽", date = "%d.%m.%Y", filters = table of further filters, pause = function called every
+---   few hundred turns of the loops over lists, so that a long page lets others work }
+--- load may return a second text: what the template is called in errors.
 --- @return engine
 function template.engine(opt)
   local base = load.env()
   for name, value in pairs(opt.globals or {}) do load.set_name(base, name, value) end
   local filters = make_filters(opt)
-  return setmetatable({ loader = opt.load, base = base, filters = filters, done = {} }, Engine)
+  return setmetatable({ loader = opt.load, base = base, filters = filters, done = {}, called = {},
+    each = opt.pause and pausing(opt.pause) or each }, Engine)
 end
 
 --- Compiles a template, or takes it as compiled before.
@@ -162,12 +181,12 @@ end
 function Engine:get(name)
   local t = self.done[name]
   if t then return t end
-  local source, why = self.loader(name)
+  local source, as = self.loader(name)
   if type(source) ~= "string" then
-    raise.error("notfound", "template " .. tostring(name) .. ": " .. tostring(why or "there is none of that name"))
+    raise.error("notfound", "template " .. tostring(name) .. ": " .. tostring(as or "there is none of that name"))
   end
-  t = self:compile(name, source)
-  self.done[name] = t
+  t = self:compile(as or name, source)
+  self.done[name], self.called[as or name] = t, t
   return t
 end
 
@@ -180,14 +199,14 @@ function Engine:compile(name, source)
   local code, info = parse.compile(name, source, self.filters)
   local chunk, message, err_code = load.chunk(name, code, load.env())
   if chunk == nil then raise.error(err_code, message) end
-  return { main = chunk(each, each_pair, self.filters), extends = info.extends, sites = info.sites }
+  return { main = chunk(self.each, each_pair, self.filters), extends = info.extends, sites = info.sites }
 end
 
 -- A value that cannot be shown is found by the writer, which knows the line where its call began and
 -- the number of the value: the table of sites knows its line.
 local function place(engine, message)
   local name, line, value, why = message:match("^([^:]+):(%d+): value (%d+): (.*)$")
-  local t = name and engine.done[name]
+  local t = name and engine.called[name]
   local sites = t and t.sites[tonumber(line)]
   if not sites or #sites ~= 1 then return (message:gsub(": value %d+: ", ": ", 1)) end
   return name .. ":" .. (sites[1][tonumber(value)] or line) .. ": " .. why
@@ -197,7 +216,7 @@ end
 --- @param name string
 --- @param values table? names the template may use
 --- @return string HTML, at most 64 MiB
---- Raises: notfound, parse, invalid (file:line: why), limit, and what functions among the values raise
+--- Raises: notfound, parse, invalid (file:line: why), limit, nomem, and what functions among the values raise
 function Engine:render(name, values)
   local out, take = text.writer(PAGE_MAX)
   local env = setmetatable({}, { __index = self.base })
@@ -207,6 +226,7 @@ function Engine:render(name, values)
   if not ok then
     take()
     if type(err) ~= "string" then error(err, 0) end
+    if err == "not enough memory" then raise.error("nomem", "template " .. name .. ": not enough memory") end
     raise.error("invalid", place(self, err))
   end
   return take()

@@ -93,6 +93,10 @@ const struct conf_def CONF_DEFS[] = {
     { "supervise_restart_max_seconds", NULL, CONF_SECONDS, "seconds", 0.1, HOUR, "30",
       "longest pause before a crashed process is started again" },
 
+    /* words */
+    { "language", NULL, CONF_CHOICE, "ru|en", 0, 0, "ru",
+      "of reports: which words of workflows/words.lua" },
+
     /* scripts */
     { "vm_memory_bytes", NULL, CONF_SIZE, "bytes", 4 * MIB, 64 * GIB, "256MiB",
       "memory cap of the Lua VM of one process" },
@@ -195,6 +199,7 @@ const struct conf_def CONF_DEFS[] = {
     { "retention_backup_days", "RETENTION_BACKUP_RETENTION_DAYS", CONF_INT, "days", 1, 36500, "30",
       "database backups" },
     { "retention_upload_days", NULL, CONF_INT, "days", 1, 36500, "30", "uploaded files" },
+    { "retention_report_days", NULL, CONF_INT, "days", 1, 36500, "180", "stored reports" },
     { "retention_job_days", NULL, CONF_INT, "days", 1, 36500, "180", "finished jobs, their logs" },
     { "retention_event_days", NULL, CONF_INT, "days", 1, 36500, "365", "behaviour events" },
 

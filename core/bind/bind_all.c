@@ -13,6 +13,7 @@ static const luaL_Reg MODULES[] = {
     { "core.auth", luaopen_core_auth },
     { "core.baseline", luaopen_core_baseline },
     { "core.calibrate", luaopen_core_calibrate },
+    { "core.chart", luaopen_core_chart },
     { "core.control", luaopen_core_control },
     { "core.crypto", luaopen_core_crypto },
     { "core.db", luaopen_core_db },

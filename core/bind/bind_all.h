@@ -8,6 +8,7 @@
 
 int luaopen_core_auth(lua_State *L);
 int luaopen_core_baseline(lua_State *L);
+int luaopen_core_chart(lua_State *L);
 int luaopen_core_control(lua_State *L);
 int luaopen_core_crypto(lua_State *L);
 int luaopen_core_db(lua_State *L);

@@ -11,6 +11,8 @@
  *   ewm_var(x, span [, o])     W  its variance, without bias; NULL before the second value
  *   regr_slope(y, x)           W  slope of the least squares line; NULL below two points or when
  *                                 all x are the same
+ *   month_series(date, x, first, n)  sums of x by month, n of them from the month `first` on, as text
+ *                                 with blanks between: '3 0 1.5'; other months are left out
  *
  * NULL is left out (with ewm_* it is a step without a value: time passes, weights fade; an order or
  * span that is NULL is an error). Text where a number is needed is an error, never a zero. No rows:
@@ -48,5 +50,6 @@ int db_agg_number(sqlite3_context *ctx, const char *name, sqlite3_value *v, doub
 
 int db_agg_add(sqlite3 *db, struct err *e);        /* mode, median, quantile, first_by */
 int db_agg_series_add(sqlite3 *db, struct err *e); /* ewm_mean, ewm_var, regr_slope */
+int db_agg_month_add(sqlite3 *db, struct err *e);  /* month_series */
 
 #endif

@@ -260,6 +260,7 @@ int db_func_add(sqlite3 *db, struct err *e)
                                        (void *)FUNCS[i].data, FUNCS[i].call, NULL, NULL,
                                        NULL) != SQLITE_OK)
             return err_set(e, ERR_NOMEM, "SQL function %s: %s", FUNCS[i].name, sqlite3_errmsg(db));
-    return db_agg_add(db, e) != 0 || db_agg_series_add(db, e) != 0 || db_random_add(db, e) != 0 ? -1
-                                                                                              : 0;
+    if (db_agg_add(db, e) != 0 || db_agg_series_add(db, e) != 0 || db_agg_month_add(db, e) != 0)
+        return -1;
+    return db_random_add(db, e);
 }

@@ -191,9 +191,11 @@ static void on_end(struct run *r, const struct run_end *end, void *arg)
 
 int boot_main(struct boot *b, const char *module, int argc, char **argv)
 {
-    struct start s = { module, argc, argv, b };
+    static struct start s; /* a run that never ended ends with the host, after this has returned */
     struct run_opt opt = { .name = module, .on_end = on_end, .arg = &s };
     struct err e;
+
+    s = (struct start){ module, argc, argv, b };
 
     if (run_start(b->host, &opt, body, &s, NULL, &e) != 0) {
         fprintf(stderr, "plastinka: %s\n", e.text);

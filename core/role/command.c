@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/conf.h"
 #include "bind/bind_fs.h"
@@ -41,6 +42,33 @@ int role_jobs(int argc, char **argv)
     (void)datadir_ask("notify jobs", answer, sizeof answer, &e); /* without a server there is nobody */
     (void)datadir_ask("notify e *", answer, sizeof answer, &e);
     return code;
+}
+
+int role_report(int argc, char **argv)
+{
+    char cwd[4096], *words[130];
+    struct boot b;
+    struct err e;
+
+    if (boot_settings(&argc, argv, &e) != 0) {
+        fprintf(stderr, "plastinka: %s\n", e.text);
+        return 2;
+    }
+    if (argc > 128 || getcwd(cwd, sizeof cwd) == NULL) {
+        fprintf(stderr, "plastinka report: %s\n", argc > 128 ? "too many arguments" : "the folder is gone");
+        return 2;
+    }
+    int asks = argc == 0 || strcmp(argv[0], "--help") == 0; /* asking how to use it makes no data folder */
+    if (boot_open(&b, &e) != 0 || (!asks && boot_database(&b, &e) != 0) ||
+        bind_fs_allow("/", 1, &e) != 0) { /* people say where the file goes */
+        fprintf(stderr, "plastinka: %s\n", e.text);
+        b.code = 1;
+        return boot_close(&b);
+    }
+    words[0] = cwd;
+    memcpy(words + 1, argv, (size_t)argc * sizeof *argv);
+    boot_main(&b, "cli.report", argc + 1, words);
+    return boot_close(&b);
 }
 
 int role_restore(int argc, char **argv)

@@ -23,6 +23,9 @@ int role_check(int argc, char **argv);
 /* plastinka jobs: lua/cli/jobs.lua, then a word to the running server that there may be work. */
 int role_jobs(int argc, char **argv);
 
+/* plastinka report: lua/cli/report.lua, which may write files anywhere; its first word is the folder it is in. */
+int role_report(int argc, char **argv);
+
 /* plastinka restore: lua/cli/restore.lua, with the lock of the data folder held. */
 int role_restore(int argc, char **argv);
 

@@ -540,12 +540,21 @@ CREATE INDEX fact_predictions_model ON fact_predictions(model_id);
 
 CREATE TABLE report_results(
   result_id TEXT PRIMARY KEY,
-  job_id TEXT REFERENCES jobs(job_id) ON DELETE CASCADE,
+  job_id TEXT REFERENCES jobs(job_id) ON DELETE SET NULL,
   report_type TEXT NOT NULL,
-  parameters TEXT NOT NULL DEFAULT '{}',
-  output_path TEXT,
+  prediction_month TEXT,
+  model_id TEXT,
+  parameters TEXT NOT NULL DEFAULT '{}',  -- and filters
+  output_path TEXT,                       -- folder in the data folder
+  files TEXT NOT NULL DEFAULT '{}',       -- format -> name in it
+  policy TEXT,                            -- content security policy of the page
   records_count INTEGER,
+  duration REAL,                          -- seconds
+  created_by TEXT,                        -- key_id
+  share_hash TEXT,                        -- SHA-256 of the link that needs no key, hex
+  share_until TEXT,
   created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
 ) STRICT;
+CREATE UNIQUE INDEX report_results_share ON report_results(share_hash) WHERE share_hash IS NOT NULL;
 CREATE INDEX report_results_job ON report_results(job_id);
 CREATE INDEX report_results_created ON report_results(report_type, created_at);

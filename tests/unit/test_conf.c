@@ -18,7 +18,8 @@ static void defaults_and_names(void)
         const struct conf_def *d = conf_at(i);
         CHECK(conf_value(d) != NULL); /* parses the default: an assert if it does not fit */
         CHECK(strchr(d->name, '_') != NULL || strcmp(d->name, "kernels") == 0 ||
-              strcmp(d->name, "environment") == 0);
+              strcmp(d->name, "environment") == 0 ||
+              strcmp(d->name, "language") == 0);
         CHECK(d->doc[0] != '\0');
         CHECK_STR(conf_where(d), "default");
         conf_env_name(d, a, sizeof a);

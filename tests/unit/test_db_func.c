@@ -139,6 +139,14 @@ static void series(void)
     CHECK_STR(sql("SELECT regr_slope(column1, column2) FROM (VALUES (1,1),(3,2),(5,3),(NULL,9),(9,NULL))"), "2.0");
     CHECK_STR(sql("SELECT regr_slope(column1, column2) FROM (VALUES (1,1),(3,1))"), "NULL");
     CHECK_STR(sql("SELECT regr_slope(column1, column2) FROM (VALUES (1,1))"), "NULL");
+    CHECK_STR(sql("SELECT month_series(column1, column2, '2025-11-01', 4) FROM (VALUES ('2026-02-28',1.5),"
+                  "('2025-11-03',2),('2025-11-30',1),('2025-10-31',9),('2026-03-01',9),(NULL,1),('2026-01-01',NULL))"),
+              "3 0 0 1.5");
+    CHECK_STR(sql("SELECT month_series(column1, 1, '2025-11', 2) FROM (VALUES ('x')) WHERE 0"), "NULL");
+    CHECK(sql("SELECT month_series(column1, 1, '2025-11', 2) FROM (VALUES ('yesterday'))")[0] == '!');
+    CHECK(sql("SELECT month_series('2025-11-01', 1, '2025-13', 2)")[0] == '!');
+    CHECK(sql("SELECT month_series('2025-11-01', 1, '2025-11', 0)")[0] == '!');
+    CHECK(sql("SELECT month_series('2025-11-01', 'x', '2025-11', 2)")[0] == '!');
     CHECK_STR(sql("SELECT regr_slope(column1, column2) OVER (ROWS 1 PRECEDING) FROM (VALUES (1,1),(3,2),(2,2),(0,4))"),
               "NULL 2.0 NULL -1.0");
     CHECK_NEAR(num("SELECT regr_slope(column1, column2) FROM (VALUES (1,1e9+1),(3,1e9+2),(5,1e9+3))"), 2, 1e-9, 0);

@@ -1,6 +1,7 @@
 -- Deletes what is older than the settings retention_* say. One part that fails does not stop the others.
 local log = require("log")
 local maintain = require("maintain")
+local report = require("report")
 local settings = require("settings")
 
 return {
@@ -22,6 +23,7 @@ return {
       historical = part("historical", function() return maintain.clean_historical() end),
       jobs = part("jobs", function() return maintain.clean_jobs() end),
       files = part("files", maintain.clean_files),
+      reports = part("reports", function() return report.clean() end),
     }
     if failed > 0 then error({ code = "incomplete", message = failed .. " parts failed, see the log" }) end
     return done
