@@ -7,6 +7,7 @@
 --     params = { service_level = "number 0.05..0.95 = 0.75" },
 --     months = "SELECT … AS month …",         newest first; may use :model_id
 --     uses_model = true,                      the months and rows are those of a model's predictions
+--     first_model = true,                     of the model that spoke first of the month, not of the active one
 --     steps = { "CREATE TABLE …", … },        SQL before the query, in a scratch database
 --     query = "SELECT …", order = "artist, album",
 --     columns = { { name =, title = (a word), csv = (header), style = of sheet.write, width =,
@@ -32,6 +33,7 @@ local crypto = require("crypto")
 local report_def = {}
 
 local KEYS = { title = "string", summary = "string", params = "table", months = "string", uses_model = "boolean",
+  first_model = "boolean",
   steps = "table", query = "string", order = "string", columns = "table", args = "function", page = "function",
   page_rows = "number", page_order = "string" }
 local NEEDED = { "title", "months", "query", "columns" }

@@ -69,9 +69,14 @@ local function choose_month(d, rec, asked, model_id)
     .. table.concat(months, ", ", 1, math.min(#months, 12)), { prediction_month = month, months = months })
 end
 
--- The model asked for, else the active one if it has the month, else the newest that has.
-local function choose_model(d, month, asked)
+-- The model asked for; else the first that spoke of the month (how good was what we ordered by?), or the
+-- active one if it has the month, else the newest that has.
+local function choose_model(d, month, asked, is_first)
   if asked then return asked end
+  if is_first then
+    return d:value("SELECT model_id FROM prediction_results WHERE prediction_month = ? ORDER BY created_at, rowid LIMIT 1",
+      { month })
+  end
   return d:value([[SELECT r.model_id FROM prediction_results r JOIN models m USING (model_id)
     WHERE r.prediction_month = ? ORDER BY m.is_active DESC, r.created_at DESC, r.rowid DESC LIMIT 1]], { month })
 end
@@ -177,7 +182,7 @@ local function fill(cx, rec, opt)
   local d = cx.db
   check_model(d, opt.model_id)
   cx.month = choose_month(d, rec, opt.month, opt.model_id)
-  cx.model_id = rec.uses_model and choose_model(d, cx.month, opt.model_id) or opt.model_id
+  cx.model_id = rec.uses_model and choose_model(d, cx.month, opt.model_id, rec.first_model) or opt.model_id
   local args = setmetatable({ month = cx.month, model_id = cx.model_id }, { __index = function(_, name)
     local word = name:match("^word_(.*)")
     return word and cx.t[word] or nil
