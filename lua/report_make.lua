@@ -74,8 +74,8 @@ end
 local function choose_model(d, month, asked, is_first)
   if asked then return asked end
   if is_first then
-    return d:value("SELECT model_id FROM prediction_results WHERE prediction_month = ? ORDER BY created_at, rowid LIMIT 1",
-      { month })
+    return d:value([[SELECT model_id FROM prediction_results WHERE prediction_month = ?
+      ORDER BY created_at, rowid LIMIT 1]], { month })
   end
   return d:value([[SELECT r.model_id FROM prediction_results r JOIN models m USING (model_id)
     WHERE r.prediction_month = ? ORDER BY m.is_active DESC, r.created_at DESC, r.rowid DESC LIMIT 1]], { month })

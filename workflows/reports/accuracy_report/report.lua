@@ -107,7 +107,8 @@ return {
     local d, t, chart = cx.db, cx.t, cx.chart
     local totals = d:row([[SELECT count(*) AS n, total(actual) AS actual, total(expected) AS expected,
       avg(inside_50) AS inside_50, avg(inside_90) AS inside_90, total(missed_value) AS missed,
-      total(abs_error) / nullif(total(actual), 0) AS wape, total(abs(actual - naive)) / nullif(total(actual), 0) AS naive,
+      total(abs_error) / nullif(total(actual), 0) AS wape,
+      total(abs(actual - naive)) / nullif(total(actual), 0) AS naive,
       total(abs(actual - mean_3)) / nullif(total(actual), 0) AS mean_3,
       iif(count(seasonal_naive), total(abs(actual - seasonal_naive)) / nullif(total(actual), 0), NULL) AS seasonal,
       (total(expected) - total(actual)) / nullif(total(actual), 0) AS bias,
@@ -124,7 +125,8 @@ return {
     end
     if totals.n > 0 then
       out.coverage = chart.bars({ labels = { t.coverage_50, t.coverage_90 }, title = t.coverage, width = 640, bar = 30,
-        values = { totals.inside_50 * 100, totals.inside_90 * 100 }, marks = { 50, 90 }, decimals = 0, unit = "\u{A0}%" })
+        values = { totals.inside_50 * 100, totals.inside_90 * 100 }, marks = { 50, 90 }, decimals = 0,
+        unit = "\u{A0}%" })
       local labels, values, at = {}, {}, {}
       for _, r in ipairs(d:query([[SELECT CAST(max(-6, min(6, round(error))) AS INTEGER) AS e, count(*) AS n FROM result
         GROUP BY 1]])) do at[r.e] = r.n end
