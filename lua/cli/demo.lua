@@ -211,8 +211,9 @@ local function make_reports(data)
     if ok then
       made[name] = r
       local file = r.links.html and r.links.html:match("[^/]*$")
-      pages[#pages + 1] = { name = name, url = r.share, path = file and data .. "/reports/" .. r.result_id .. "/" .. file }
-    elseif r.code == "no_predictions_found" then -- a report of a past month has nothing to say yet
+      pages[#pages + 1] = { name = name, url = r.share,
+                            path = file and data .. "/reports/" .. r.result_id .. "/" .. file }
+    elseif r.code == "no_predictions_found" or r.code == "not_found" then
       say("  " .. name .. ": " .. r.message)
     else
       error(r, 0)
