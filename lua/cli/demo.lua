@@ -21,7 +21,8 @@ local REPORTS = { "prediction_report", "accuracy_report", "inventory_report" }
 local MEMBERS = {
   model = "this forecast", tide = "TiDE network alone", trees = "boosted trees alone", naive = "last month again",
   seasonal_naive = "same month last year", mean_3 = "mean of three months", mean_6 = "mean of six months",
-  mean_12 = "mean of twelve months", ses = "exponential smoothing",
+  mean_2 = "mean of two months", mean_12 = "mean of twelve months", ses = "exponential smoothing", theta = "theta",
+  median = "median of them all", croston = "Croston", tsb = "Croston, fading", ets = "exponential smoothing, seasonal",
 }
 
 local server, key, is_terminal
@@ -40,7 +41,8 @@ end
 
 local function grouped(n)
   local text = ("%d"):format(math.floor(n + 0.5))
-  return (text:reverse():gsub("(%d%d%d)%f[%d]", "%1,"):reverse())
+  text = text:reverse():gsub("(%d%d%d)", "%1,"):reverse()
+  return (text:gsub("^,", ""))
 end
 
 -- One request; what is no success is raised as the server told it.
