@@ -97,8 +97,8 @@ function tide.new(conf)
   return setmetatable({ box = box, scale_kind = conf.scale, scale = { kind = "none" } }, model)
 end
 
---- A model as it was saved; its weights stay in the file, which is mapped. For predicting only.
---- Waits (compute pool).
+--- A model as it was saved; its weights stay in the file, which is mapped, until it is fitted
+--- further. Waits (compute pool).
 --- @param path string
 --- @return model
 --- Raises: notfound, io, corrupt, unsupported, nan, nomem, cancelled
@@ -107,10 +107,14 @@ function tide.load(path)
   local box = core.load(path)
   local meta = box:meta()
   local kept = meta ~= "" and json.decode(meta) or {}
-  return setmetatable({ box = box, scale = kept.scale or { kind = "none" }, note = kept.user }, model)
+  local scale = kept.scale or { kind = "none" }
+  return setmetatable({ box = box, scale = scale, scale_kind = scale.kind, note = kept.user,
+    warm = true }, model)
 end
 
---- Trains. Waits (compute pool); cancellable within a batch; same result for any number of threads.
+--- Trains; a model that has learnt before, here or before it was saved, goes on from what it knows,
+--- with the scaling it has. Waits (compute pool); cancellable within a batch; same result for any
+--- number of threads.
 --- @param data tensor|table  see the top of this file
 --- @param opt table? { epochs = 100, batch_size = 32, lr = 1e-3, lr_floor = 0, schedule = "const" |
 ---   "cosine" | "restarts" (T_0, T_mult: steps) | "one_cycle" | "plateau", optimizer = "adam" |
@@ -126,16 +130,18 @@ end
 --- Raises: shape, nan, invalid, diverged, cancelled, busy, nomem, io, corrupt
 function model:fit(data, opt)
   opt = opt or {}
-  if self.scale_kind and self.scale_kind ~= "none" then
+  if self.scale_kind and self.scale_kind ~= "none" and not self.warm then
     local y = type(data) == "table" and data.target or data
     y = type(y) == "table" and tensor.from(y) or y
     self.scale = fit_scale(self.scale_kind, opt.valid_from and y:slice(2, 1, opt.valid_from) or y)
   end
   self.history = {}
-  local fit <close> = core.fit(self.box, set_of(data, self.scale), opt)
+  local how = setmetatable({ warm = self.warm }, { __index = opt })
+  local fit <close> = core.fit(self.box, set_of(data, self.scale), how)
   if opt.resume then fit:load(opt.resume) end
   repeat
     local report = fit:epoch()
+    self.warm = true
     self.history[#self.history + 1] = report
     if opt.checkpoint and #self.history % (opt.checkpoint_every or 1) == 0 then
       fit:save(opt.checkpoint)

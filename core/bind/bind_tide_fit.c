@@ -252,6 +252,7 @@ static void check_options(lua_State *L, int arg, struct tide_fit_conf *c)
     c->swa_lr = bind_opt_number(L, arg, "swa_lr", c->swa_lr, 0, 1e6);
     c->swa_anneal = (int)bind_opt_int(L, arg, "annealing_epochs", c->swa_anneal, 0, big);
     c->refit = bind_opt_bool(L, arg, "refit", 0);
+    c->warm = bind_opt_bool(L, arg, "warm", 0);
     c->refit_factor = bind_opt_number(L, arg, "refit_factor", c->refit_factor, 0, 100);
 }
 
@@ -285,7 +286,7 @@ int bind_tide_fit_new(lua_State *L)
     if (b->fit == NULL)
         return luaL_error(L, "not enough memory");
     b->fit->refs = 1;
-    if (bind_tide_set(L, 2, &h->t->conf, &b->fit->set, &e) != 0 ||
+    if (tide_own(h->t, &e) != 0 || bind_tide_set(L, 2, &h->t->conf, &b->fit->set, &e) != 0 ||
         par_new(&b->fit->par, threads, &e) != 0 ||
         tide_fit_new(&b->fit->f, h->t, &b->fit->set.d, &conf, b->fit->par, &e) != 0)
         return bind_raise(L, &e); /* the box owns what there is */

@@ -318,6 +318,21 @@ int tide_wrap(struct tide **out, const struct tide_conf *c, const float *params,
     return 0;
 }
 
+int tide_own(struct tide *t, struct err *e)
+{
+    float *copy;
+
+    if (!t->borrowed)
+        return 0;
+    copy = mem_aligned((t->n_params + 16) * sizeof *copy);
+    if (copy == NULL)
+        return err_set(e, ERR_NOMEM, "no memory for the model's parameters");
+    memcpy(copy, t->params, t->n_params * sizeof *copy);
+    t->params = copy;
+    t->borrowed = 0;
+    return 0;
+}
+
 void tide_free(struct tide *t)
 {
     if (t == NULL)

@@ -69,6 +69,10 @@ int tide_new(struct tide **out, const struct tide_conf *c, uint64_t seed, struct
 int tide_wrap(struct tide **out, const struct tide_conf *c, const float *params, size_t n,
               struct err *e);
 
+/* Copies parameters that lie somewhere else, so that the model can be trained further. -1 with
+ * `nomem`, nothing changed. What they lay in may go once nobody computes with the model. */
+int tide_own(struct tide *t, struct err *e);
+
 /* Draws the parameters anew. */
 void tide_draw(struct tide *t, uint64_t seed);
 void tide_free(struct tide *t); /* NULL is fine */

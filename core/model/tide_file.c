@@ -195,7 +195,8 @@ int tide_fit_save(const struct tide_fit *f, const char *path, struct err *e)
         section(&s[4], "best", f->best, bytes);
         section(&s[5], "average", f->avg, bytes);
         section(&s[6], "optimizer", f->optim.m, bytes * (f->optim.vmax != NULL ? 3 : 2));
-        rc = model_file_save(path, s, 7, e);
+        section(&s[7], "first", f->first, bytes);
+        rc = model_file_save(path, s, f->first != NULL ? 8 : 7, e);
     }
     buf_deinit(&conf);
     return rc;
@@ -248,6 +249,7 @@ int tide_fit_load(struct tide_fit *f, const char *path, struct err *e)
     if (take(&file, "params", f->t->params, bytes, e) != 0 ||
         take(&file, "best", f->best, bytes, e) != 0 ||
         take(&file, "average", f->avg, bytes, e) != 0 ||
+        (f->first != NULL && take(&file, "first", f->first, bytes, e) != 0) ||
         take(&file, "optimizer", f->optim.m, bytes * (f->optim.vmax != NULL ? 3 : 2), e) != 0)
         goto done;
     f->s = s;

@@ -129,7 +129,7 @@ int tide_fit_new(struct tide_fit **out, struct tide *t, const struct tide_data *
 
     *out = NULL;
     if (t->borrowed)
-        return err_set(e, ERR_INVALID, "a model opened from a file cannot be trained");
+        return err_set(e, ERR_INVALID, "the model's parameters belong to a file: tide_own first");
     if (tide_fit_conf_check(conf, e) != 0 || tide_data_check(data, &t->conf, e) != 0)
         return -1;
     f = mem_zero(1, sizeof *f);
@@ -153,6 +153,14 @@ int tide_fit_new(struct tide_fit **out, struct tide *t, const struct tide_data *
     }
     memcpy(f->best, t->params, n * sizeof(float));
     memset(f->avg, 0, n * sizeof(float));
+    if (conf->refit && conf->warm) {
+        f->first = mem_aligned((n + 16) * sizeof(float));
+        if (f->first == NULL) {
+            err_set(e, ERR_NOMEM, "no memory to train %zu parameters", n);
+            goto fail;
+        }
+        memcpy(f->first, t->params, n * sizeof(float));
+    }
     if (tide_fit_set_phase(f, 1, e) != 0 || tide_cut_init(&f->cut, conf->batch, e) != 0 ||
         optim_init(&f->optim, &conf->optim, n, e) != 0 ||
         tide_work_new(&f->work, t, conf->batch, 1, par, e) != 0)
@@ -184,6 +192,7 @@ void tide_fit_free(struct tide_fit *f)
     mem_free(f->grads);
     mem_free(f->best);
     mem_free(f->avg);
+    mem_free(f->first);
     mem_free(f->out);
     mem_free(f);
 }
@@ -251,7 +260,10 @@ static int start_refit(struct tide_fit *f, struct err *e)
 
     if (tide_fit_set_phase(f, 2, e) != 0)
         return -1;
-    tide_draw(f->t, f->conf.seed);
+    if (f->first != NULL)
+        memcpy(f->t->params, f->first, f->t->n_params * sizeof(float));
+    else
+        tide_draw(f->t, f->conf.seed);
     memset(f->optim.m, 0, (f->optim.vmax != NULL ? 3 : 2) * f->optim.n * sizeof(float));
     f->optim.step = 0;
     f->s.epochs = want > 1 ? (int32_t)want : 1;

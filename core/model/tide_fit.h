@@ -9,7 +9,8 @@
  * Phase 1 trains on windows whose targets lie before `valid_from` and watches the loss on those
  * from there on; the best weights are kept. Without a validation range there is only this phase.
  * With `refit` phase 2 starts over from the seed, on everything, for refit_factor times the best
- * number of epochs (the way of the reference, plastinka 4.10).
+ * number of epochs (the way of the reference, plastinka 4.10). A fit always goes on from the
+ * weights the model has; `warm` says that they have been trained before.
  */
 #ifndef MODEL_TIDE_FIT_H
 #define MODEL_TIDE_FIT_H
@@ -49,6 +50,7 @@ struct tide_fit_conf {
     int swa_anneal;
     int refit;
     double refit_factor;
+    int warm; /* refit starts over from the weights the fit began with, not from the seed */
 };
 
 /* adam, lr 1e-3 constant, batch 32, 100 epochs, seed 1, no validation, no early stopping. */
@@ -87,6 +89,7 @@ struct tide_fit {
     struct tide_work *work, *lean;
     struct optim optim;
     float *grads, *best, *avg; /* (n_params) each */
+    float *first;              /* (n_params) with warm and refit, else NULL */
     float *out;                /* (batch, H C Q) */
     struct tide_report report; /* of the last epoch that ended */
     double epoch_began;

@@ -76,7 +76,22 @@ local back <close> = tide.load(dir .. "/m.tide")
 check(back.note.trained == "today" and back:options().hidden_size == 32, "note and options")
 check(same(back:predict(data).mean, m:predict(data, { threads = 2 }).mean), "the same forecast")
 check(#back:params() > 10 and back:params()[1].name:find("dense.0.weight", 1, true), "params")
-raises("invalid", back.fit, back, data)
+
+-- a model from a file learns further: it starts where it was, not from nothing, with its scaling
+local function loss_of(history) return history[#history].best_loss or history[#history].train_loss end
+local before = back:predict(data).mean
+back:fit(data, { epochs = 2, batch_size = 64, lr = 1e-4, valid_from = T - 12 })
+local fresh <close> = tide.new(conf)
+fresh:fit(data, { epochs = 2, batch_size = 64, lr = 1e-4, valid_from = T - 12 })
+check(loss_of(back.history) < loss_of(fresh.history) / 2, "warm " .. loss_of(back.history) ..
+  ", from nothing " .. loss_of(fresh.history))
+check(not same(back:predict(data).mean, before), "it did learn")
+check((back:predict(data).mean - actual):abs():mean() < 0.8, "as good as before")
+back:fit(data, { epochs = 3, batch_size = 64, lr = 1e-4, valid_from = T - 12, refit = true })
+check(back.history[#back.history].phase == 2, "a second fit of a warm model")
+check((back:predict(data).mean - actual):abs():mean() < 0.8, "does not start from nothing")
+back:save(dir .. "/m2.tide")
+check(same(tide.load(dir .. "/m2.tide"):predict(data).mean, back:predict(data).mean), "saved again")
 
 -- samples by dropout
 local draws = m:predict(data, { samples = 40, quantiles = { 0.05, 0.95 } })
@@ -145,5 +160,6 @@ task.cancel(t)
 task.sleep(0.3)
 slow:fit(data, { epochs = 1, max_steps = 1 })
 
-pcall(fs.remove, dir .. "/m.tide"); pcall(fs.remove, dir .. "/c.tide"); pcall(fs.remove, dir .. "/sales.csv")
+pcall(fs.remove, dir .. "/m.tide"); pcall(fs.remove, dir .. "/m2.tide")
+ pcall(fs.remove, dir .. "/c.tide"); pcall(fs.remove, dir .. "/sales.csv")
 print(n .. " checks")

@@ -397,8 +397,13 @@ static void predicts(void)
     CHECK(memcmp(out, again, sizeof out) == 0);
     struct tide_fit *a;
     CHECK(tide_fit_new(&a, back, &d, &f, NULL, &e) == -1 && e.code == ERR_INVALID);
-    tide_free(back);
+    CHECK(tide_own(back, &e) == 0);
     model_file_close(&file);
+    CHECK(memcmp(back->params, t->params, t->n_params * sizeof(float)) == 0);
+    CHECK(tide_fit_new(&a, back, &d, &f, NULL, &e) == 0);
+    CHECK(tide_fit_step(a, NULL, &e) >= 0);
+    tide_fit_free(a);
+    tide_free(back);
     unlink(path);
 
     /* by samples */
@@ -520,6 +525,8 @@ int main(void)
     f.schedule = TIDE_LR_ONE_CYCLE;
     f.optim.kind = OPTIM_ADAMW;
     f.optim.weight_decay = 1e-3;
+    resumes(&f, 140);
+    f.warm = 1;
     resumes(&f, 140);
     cancels();
     stops_early();
