@@ -175,6 +175,18 @@ function model:save(path, note)
   self.box:save(path)
 end
 
+--- Writes the model as an ONNX file (opset 17), for other programs to forecast with. Inputs, as far
+--- as the model takes them: lookback (series, L, C), past (series, L, P), future (series, L + H, F),
+--- static (series, S), f32 without gaps, in the target's own units; output forecast (series, H, C), or
+--- (series, H, C, Q) with rising quantiles. Waits (compute pool).
+--- @param path string
+--- Raises: io, full, busy, limit, nomem, cancelled
+--- Source: onnx.ai, operators of opset 17
+function model:export_onnx(path)
+  local s = self.scale
+  self.box:export(path, s.kind, s.mean or s.low, s.std or s.span)
+end
+
 --- What the model was made with.
 --- @return table
 function model:options()

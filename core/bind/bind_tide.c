@@ -3,6 +3,7 @@
  *
  *   new(conf, seed) --> model      load(path) --> model, waits      fit(model, data, opt) --> fit
  * Methods of a model: predict(data, opt) --> mean, quantiles (waits); save(path) (waits);
+ * export(path, scale, a, b) (waits): ONNX, the scaling as in tide_onnx.h;
  * options() --> table; params() --> list of { name, rows, cols }; meta([text]) --> text; close().
  * A fit is in bind_tide_fit.c. All waiting methods raise error objects (bind_work.h).
  *
@@ -17,6 +18,7 @@
 #include "bind/bind_tensor.h"
 #include "bind/bind_work.h"
 #include "model/tide_file.h"
+#include "model/tide_onnx.h"
 #include "model/tide_predict.h"
 
 struct box {
@@ -228,6 +230,8 @@ struct file_op {
     struct bind_work work;
     struct tide_held *h;
     char *path;
+    enum tide_scale scale; /* export */
+    double a, b;
 };
 
 static void file_free(struct bind_work *w)
@@ -243,6 +247,13 @@ static int save_work(struct bind_work *w, struct err *e)
     struct file_op *op = (struct file_op *)w;
 
     return tide_save(op->h->t, op->path, op->h->meta, op->h->meta_bytes, e);
+}
+
+static int export_work(struct bind_work *w, struct err *e)
+{
+    struct file_op *op = (struct file_op *)w;
+
+    return tide_onnx_save(op->h->t, op->scale, op->a, op->b, op->path, e);
 }
 
 static int load_work(struct bind_work *w, struct err *e)
@@ -274,13 +285,18 @@ static int load_finish(lua_State *L, struct bind_work *w)
     return 1;
 }
 
-static int start_file(lua_State *L, struct tide_held *h, const char *path)
+/* `like` says what is done, to whom and how it is scaled; h NULL: a new one is read. */
+static int start_file(lua_State *L, const struct file_op *like, const char *path)
 {
     struct file_op *op = bind_work_new(L, sizeof *op, lua_gettop(L));
+    struct tide_held *h = like->h;
     struct err e;
 
     op->work.free = file_free;
-    op->work.work = h != NULL ? save_work : load_work;
+    op->work.work = like->work.work;
+    op->scale = like->scale;
+    op->a = like->a;
+    op->b = like->b;
     op->work.finish = h != NULL ? NULL : load_finish;
     op->path = mem_dup(path);
     op->h = h != NULL ? h : held_new(&e);
@@ -307,12 +323,25 @@ static int l_save(lua_State *L)
     struct tide_held *h = bind_tide_check(L, 1);
     const char *path = luaL_checkstring(L, 2);
 
-    return h->training ? busy(L) : start_file(L, h, path);
+    return h->training ? busy(L)
+                       : start_file(L, &(struct file_op){.work.work = save_work, .h = h}, path);
+}
+
+static int l_export(lua_State *L)
+{
+    static const char *const kinds[TIDE_SCALE_COUNT + 1] = {"none", "standard", "log_minmax", NULL};
+    struct file_op op = {.work.work = export_work, .h = bind_tide_check(L, 1)};
+    const char *path = luaL_checkstring(L, 2);
+
+    op.scale = (enum tide_scale)luaL_checkoption(L, 3, "none", kinds);
+    op.a = luaL_optnumber(L, 4, 0);
+    op.b = luaL_optnumber(L, 5, 1);
+    return op.h->training ? busy(L) : start_file(L, &op, path);
 }
 
 static int l_load(lua_State *L)
 {
-    return start_file(L, NULL, luaL_checkstring(L, 1));
+    return start_file(L, &(struct file_op){.work.work = load_work}, luaL_checkstring(L, 1));
 }
 
 /* --- prediction --- */
@@ -475,7 +504,7 @@ static int l_predict(lua_State *L)
 
 static const luaL_Reg METHODS[] = {
     {"predict", l_predict}, {"save", l_save}, {"options", l_options}, {"params", l_params},
-    {"meta", l_meta},       {"close", l_close}, {NULL, NULL},
+    {"meta", l_meta},       {"close", l_close}, {"export", l_export}, {NULL, NULL},
 };
 
 static const luaL_Reg META[] = {{"__gc", l_close}, {"__close", l_close}, {NULL, NULL}};

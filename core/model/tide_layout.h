@@ -1,6 +1,7 @@
 /*
  * tide_layout.h - how a TiDE of given sizes is put together: its blocks in order, and where each
- * part lies in the parameter block and in the encoder's input. For tide.c and tide_net.c only.
+ * part lies in the parameter block and in the encoder's input. For the
+ * files of tide_*.c only.
  */
 #ifndef MODEL_TIDE_LAYOUT_H
 #define MODEL_TIDE_LAYOUT_H
