@@ -21,8 +21,8 @@ end
 
 -- (products * steps, k) as it comes from the table feature, of steps `from` to `to`
 local function matrix(self, columns, from, to)
-  return (self.d:matrix("SELECT " .. columns .. [[ FROM feature JOIN cell USING (product, step)
-    WHERE step BETWEEN ? AND ? ORDER BY product, step]], { from, to }))
+  return (self.d:matrix("SELECT " .. columns .. " FROM feature WHERE step BETWEEN ? AND ? ORDER BY product, step",
+    { from, to }))
 end
 
 local function list_of(prefix, n)

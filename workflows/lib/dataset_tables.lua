@@ -51,27 +51,29 @@ local function facts(d, main, range)
         SELECT multiindex_id, substr(data_date, 1, 7) || '-01' AS data_date, value FROM shop.fact_sales
         WHERE data_date >= ? AND data_date < date(?, '+1 month'))
       GROUP BY multiindex_id, data_date]], { range.first, range.last })
-    d:exec("CREATE TABLE item(product INTEGER PRIMARY KEY, multiindex_id INTEGER UNIQUE, " .. ATTRIBUTES .. ")")
-    d:exec("INSERT INTO item SELECT row_number() OVER (ORDER BY multiindex_id), multiindex_id, " .. ATTRIBUTES .. [[
-      FROM shop.dim_multiindex_mapping WHERE multiindex_id IN (SELECT multiindex_id FROM sold)
-        OR multiindex_id IN (SELECT multiindex_id FROM shop.report_features WHERE data_date >= ? AND data_date <= ?)]],
+    d:exec("CREATE TABLE item(product INTEGER PRIMARY KEY, multiindex_id INTEGER UNIQUE, first_step INTEGER, "
+      .. ATTRIBUTES:gsub(",", " TEXT,"):gsub("recording_year", "recording_year INTEGER") .. ")")
+    -- first_step: when it was first sold or to be had
+    d:exec("INSERT INTO item SELECT row_number() OVER (ORDER BY multiindex_id), multiindex_id, step, " .. ATTRIBUTES .. [[
+      FROM (SELECT multiindex_id, min(data_date) FILTER (WHERE is_there) AS first FROM (
+              SELECT multiindex_id, data_date, value > 0 AS is_there FROM sold
+              UNION ALL SELECT multiindex_id, data_date, availability > 0 FROM shop.report_features
+                WHERE data_date >= ? AND data_date <= ?)
+            GROUP BY multiindex_id)
+      JOIN shop.dim_multiindex_mapping USING (multiindex_id) LEFT JOIN month ON month.data_date = first]],
       { range.first, range.last })
     d:exec([[CREATE TABLE cell(product INTEGER, step INTEGER, units REAL, availability REAL, confidence REAL,
       price REAL, age INTEGER, PRIMARY KEY (product, step)) WITHOUT ROWID]])
     -- the price of a month without a sale is the last one known
     d:exec([[INSERT INTO cell
-      SELECT product, step, units, availability, confidence,
-             first_value(price) OVER (PARTITION BY product, known ORDER BY step),
-             step - min(seen) OVER (PARTITION BY product ORDER BY step) + 1
-      FROM (SELECT product, step, coalesce(s.value, 0) AS units, coalesce(f.availability, 0) AS availability,
-                   coalesce(f.confidence, 0) AS confidence, p.value AS price,
-                   iif(s.value > 0 OR f.availability > 0, step, NULL) AS seen,
-                   count(p.value) OVER (PARTITION BY product ORDER BY step) AS known
-            FROM item CROSS JOIN month
-            LEFT JOIN sold s ON s.multiindex_id = item.multiindex_id AND s.data_date = month.data_date
-            LEFT JOIN shop.report_features f ON f.data_date = month.data_date
-              AND f.multiindex_id = item.multiindex_id
-            LEFT JOIN shop.fact_prices p ON p.multiindex_id = item.multiindex_id AND p.data_date = month.data_date)]])
+      SELECT product, step, coalesce(s.value, 0), coalesce(f.availability, 0), coalesce(f.confidence, 0),
+             (SELECT p.value FROM shop.fact_prices p WHERE p.multiindex_id = item.multiindex_id
+                AND p.data_date <= month.data_date AND p.data_date >= ? ORDER BY p.data_date DESC LIMIT 1),
+             iif(step >= first_step, step - first_step + 1, NULL)
+      FROM item CROSS JOIN month
+      LEFT JOIN sold s ON s.multiindex_id = item.multiindex_id AND s.data_date = month.data_date
+      LEFT JOIN shop.report_features f ON f.data_date = month.data_date AND f.multiindex_id = item.multiindex_id
+      ORDER BY product, step]], { range.first })
   end, "deferred")
 end
 
@@ -80,10 +82,11 @@ local function groups(d, features, span)
   for _, name in ipairs(features.groups) do
     d:script(([[
       DROP TABLE IF EXISTS group_NAME;
-      CREATE TABLE group_NAME(value, decade, step, mean, variance, PRIMARY KEY (step, value, decade)) WITHOUT ROWID;
+      CREATE TABLE group_NAME(value TEXT, decade TEXT, step INTEGER, mean REAL, variance REAL,
+        PRIMARY KEY (value, decade, step)) WITHOUT ROWID; -- with types, else the join is a scan
       INSERT INTO group_NAME
         SELECT value, decade, step, ewm_mean(units, SPAN) OVER w, ewm_var(units, SPAN) OVER w
-        FROM (SELECT NAME AS value, recording_decade AS decade, step,
+        FROM (SELECT CAST(NAME AS TEXT) AS value, recording_decade AS decade, step,
                      avg(units) FILTER (WHERE availability > 0) AS units
               FROM cell JOIN item USING (product) GROUP BY 1, 2, 3)
         WINDOW w AS (PARTITION BY value, decade ORDER BY step);]]):gsub("NAME", name):gsub("SPAN", tostring(span)))
@@ -93,7 +96,7 @@ end
 local function joins(features)
   local out = {}
   for _, name in ipairs(features.groups) do
-    out[#out + 1] = ("LEFT JOIN group_%s %s ON %s.step = cell.step AND %s.value = item.%s AND "
+    out[#out + 1] = ("LEFT JOIN group_%s %s ON %s.step = cell.step AND %s.value = CAST(item.%s AS TEXT) AND "
       .. "%s.decade = item.recording_decade"):format(name, name, name, name, name, name)
   end
   return table.concat(out, "\n")
@@ -104,9 +107,10 @@ local function calculate(d, features, values)
   for i, f in ipairs(features.past) do columns[#columns + 1] = fill(f.sql, values) .. " AS p" .. i end
   for i, f in ipairs(features.trees) do columns[#columns + 1] = fill(f.sql, values) .. " AS x" .. i end
   d:exec("DROP TABLE IF EXISTS feature")
-  d:exec("CREATE TABLE feature AS SELECT cell.product, cell.step, " .. table.concat(columns, ", ")
+  d:exec("CREATE TABLE feature AS SELECT cell.product AS product, cell.step AS step, " .. table.concat(columns, ", ")
     .. " FROM cell JOIN item USING (product) JOIN month USING (step) " .. joins(features)
     .. " WINDOW own AS (PARTITION BY cell.product ORDER BY cell.step) ORDER BY cell.product, cell.step")
+  d:exec("CREATE UNIQUE INDEX feature_product ON feature(product, step)")
   d:exec("CREATE UNIQUE INDEX feature_step ON feature(step, product)")
 end
 
@@ -201,9 +205,11 @@ function tables.static(d, vocabulary, n_products)
   end
   d:write(list)
   -- " / " and "/" part alike
-  local x = d:matrix([[SELECT instr('/' || replace(replace(CASE attribute ]] .. table.concat(names, " ")
-    .. [[ END, ' /', '/'), '/ ', '/') || '/', '/' || part || '/') > 0
-    FROM item CROSS JOIN part ORDER BY product, number]])
+  local x = d:matrix("WITH text AS MATERIALIZED (SELECT product, attribute, '/' || replace(replace(CASE attribute "
+    .. table.concat(names, " ") .. [[ END, ' /', '/'), '/ ', '/') || '/' AS parts
+      FROM item CROSS JOIN (SELECT DISTINCT attribute FROM part))
+    SELECT instr(parts, '/' || part || '/') > 0
+    FROM item CROSS JOIN part JOIN text USING (product, attribute) ORDER BY product, number]])
   return x:reshape({ n_products, #vocabulary })
 end
 
