@@ -1,13 +1,15 @@
 """A shop's year over HTTP: every month is uploaded, trained on, forecast and reported; forecasts are judged
 by the months that come; when demand changes of a sudden, /health says so."""
 import datetime
+import http.client
 import os
 import random
+import subprocess
 import tempfile
 import time
 
 import golden_upload as golden
-from http_support import check, run, same
+from http_support import PLASTINKA, check, run, same
 from jobs_support import Jobs
 
 HEAD = "Штрихкод;Исполнитель;Альбом;Конверт;Цена, руб.;Тип;Год записи;Год выпуска;Стиль;Дата создания;"
@@ -63,6 +65,14 @@ class Shop(Jobs):
         j = self.ended(job_id, 120)
         same(j["status"], "completed", j.get("error"), j.get("error_details"))
         return j["result"]
+
+    def get_raw(self, path, method="GET", body=None, headers=None):
+        c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        c.request(method, path, body, {"X-API-Key": self.key, **(headers or {})})
+        r = c.getresponse()
+        content = r.read()
+        c.close()
+        return r.status, content
 
     def get(self, path):
         status, body = self.api(path)
@@ -127,6 +137,9 @@ def test_a_year():
                 result = train(s, number)
                 models[number + 1] = result["model_id"]
                 active_is_best(s)
+                status, report = s.api("/api/v1/jobs/reports", "POST", {
+                    "model_id": result["model_id"], "prediction_month": result["prediction_month"], "formats": ["csv"]})
+                same((status, report.get("records_count")), (200, result["products"]), report)
                 if number == 7:
                     methods = dict(s.sql("SELECT method, count(*) FROM fact_predictions WHERE model_id = ? GROUP BY 1",
                                          (result["model_id"],)))
@@ -150,8 +163,60 @@ def test_a_year():
             same(len(s.get("/api/v1/predictions/months")["months"]), 9)
             same(len(s.get("/api/v1/results/training")), 9)
             same([c["is_active"] for c in s.get("/api/v1/model-params")["params"]], [True])
+            model_files(s, folder, models[13])
         finally:
             s.stop()
+
+
+TAMPER = """
+local tide = require("tide")
+local m <close> = tide.load(arg[1])
+local note = m.note
+if arg[3] == "sql" then note.features.past[1].sql = "(SELECT count(*) FROM api_keys)"
+elseif arg[3] == "attribute" then note.vocabulary[1].attribute = "x' THEN 1 --"
+elseif arg[3] == "span" then note.span = "7); DELETE FROM jobs; --"
+elseif arg[3] == "trees" then note.trees = { text = "no trees" }
+elseif arg[3] == "other shop" then for _, v in ipairs(note.vocabulary) do v.part = "Unheard of " .. v.part end end
+m:save(arg[2], note)
+"""
+
+
+def upload_model(s, path, **fields):
+    with open(path, "rb") as f:
+        parts = [("model_file", f.read(), "x.model")] + [(k, str(v).encode(), None) for k, v in fields.items()]
+    edge, body = b"edge-of-parts", b""
+    for name, value, filename in parts:
+        body += b"--" + edge + b'\r\nContent-Disposition: form-data; name="' + name.encode() + b'"'
+        body += b'; filename="%s"' % filename.encode() if filename else b""
+        body += b"\r\n\r\n" + value + b"\r\n"
+    status, answer = s.get_raw("/api/v1/models-configs/models/upload", "POST", body + b"--" + edge + b"--\r\n",
+                               {"Content-Type": "multipart/form-data; boundary=" + edge.decode()})
+    return status, golden.support.json.loads(answer)
+
+
+def model_files(s, folder, model):
+    """The file of a model travels, and forecasts the same; one that was meddled with is not taken."""
+    path, script, bad = folder + "/model", folder + "/tamper.lua", folder + "/bad"
+    status, content = s.get_raw("/api/v1/models-configs/models/%s/file" % model)
+    same(status, 200)
+    with open(path, "wb") as f:
+        f.write(content)
+    with open(script, "w") as f:
+        f.write(TAMPER)
+    status, m = upload_model(s, path, model_id="travelled")
+    same((status, m["metadata"]["format"], m["metadata"]["can_forecast"]), (200, "sales", True), m)
+    status, e = s.api("/api/v1/jobs/prediction", "POST", {"model_id": "travelled"})
+    same(status, 202, e)
+    s.ends(e["job_id"])
+    quantiles = "SELECT multiindex_id, quantile_05, quantile_50, quantile_95 FROM fact_predictions WHERE model_id = ?" \
+        " AND prediction_month = '2026-01-01' ORDER BY 1"
+    same(s.sql(quantiles, ("travelled",)), s.sql(quantiles, (model,)), "the same forecast")
+    for what, word in (("sql", "dataset_features"), ("attribute", "damaged"), ("span", "damaged"), ("trees", "no model"),
+                       ("other shop", "another catalogue")):
+        subprocess.run([PLASTINKA, "lua", script, path, bad, what], check=True, timeout=60)
+        status, e = upload_model(s, bad, model_id="bad")
+        same((status, e.get("error", {}).get("code")), (400, "model_upload_failed"), what, e)
+        check(word in e["error"]["message"], what, e)
 
 
 if __name__ == "__main__":

@@ -181,10 +181,16 @@ def test_models():
         s.error(404, "no_active_model", MODELS + "/active")
         s.error(404, "no_models_found", MODELS + "/best")
         same((s.json(200, MODELS), s.json(200, MODELS + "/recent")), ([], []))
-        status, m = s.upload(paths["ours"], model_id="first", description="by hand", version="1", tags="a, b,",
+        status, m = s.upload(paths["ours"], model_id="plain")
+        same((status, m["is_active"], m["metadata"]["can_forecast"]), (200, False, False), "a network that knows no shop")
+        s.sql("DELETE FROM models")
+        for name in s.files():
+            os.remove(s.data + "/models/" + name)
+        s.sql("DELETE FROM jobs")
+        status, m = s.upload(paths["ours"], model_id="first", model_kind="other", description="by hand", version="1", tags="a, b,",
                              training_metrics='{"val_MIWS_MIC_Ratio": 2.5}', name="../../evil name.onnx")
         same(status, 200, m)
-        same((m["model_id"], m["is_active"], m["model_kind"]), ("first", True, "sales"), "the first one becomes active")
+        same((m["model_id"], m["is_active"], m["model_kind"]), ("first", True, "other"), "the first one becomes active")
         meta = m["metadata"]
         same((meta["description"], meta["version"], meta["tags"], meta["training_metrics"]["val_MIWS_MIC_Ratio"],
               meta["source_job_id"]), ("by hand", "1", ["a", "b"], 2.5, None))
@@ -223,18 +229,18 @@ def test_models():
         same((status, m["is_active"], m["job_id"], m["metadata"]["format"]), (200, False, job["job_id"], "lightgbm"), m)
         check(m["created_at"].startswith("2025-03-01T00:00:00"), m)
         check(m["metadata"]["n_features"] == len(m["metadata"]["features"]) and m["metadata"]["objective"], m)
-        status, m = s.upload(paths["ours"], model_id="better", training_metrics='{"val_MIWS_MIC_Ratio": 1.5}')
+        status, m = s.upload(paths["ours"], model_id="better", model_kind="other", training_metrics='{"val_MIWS_MIC_Ratio": 1.5}')
         same((status, m["is_active"]), (200, True), "a better one takes over")
-        status, m = s.upload(paths["ours"], model_id="worse", training_metrics='{"val_MIWS_MIC_Ratio": 1.9}')
+        status, m = s.upload(paths["ours"], model_id="worse", model_kind="other", training_metrics='{"val_MIWS_MIC_Ratio": 1.9}')
         same((status, m["is_active"]), (200, False))
-        same(s.json(200, MODELS + "/active", role="viewer")["model_id"], "better")
+        same(s.json(200, MODELS + "/active?model_kind=other", role="viewer")["model_id"], "better")
         same(s.json(200, MODELS + "/best", role="viewer")["model_id"], "better")
         same(s.json(200, MODELS + "/best?metric_name=val_MIWS_MIC_Ratio")["model_id"], "first")
         s.error(404, "no_models_found", MODELS + "/best?metric_name=train_loss")
         s.error(422, "validation_error", MODELS + "/best?metric_name=x")
-        status, m = s.upload(paths["ours"], model_id="chosen", is_active="true")
+        status, m = s.upload(paths["ours"], model_id="chosen", model_kind="other", is_active="true")
         same((status, m["is_active"]), (200, True), "asked for")
-        s.error(404, "no_active_model", MODELS + "/active?model_kind=other")
+        s.error(404, "no_active_model", MODELS + "/active")
 
         same([m["model_id"] for m in s.json(200, MODELS + "/recent?limit=2")], ["chosen", "worse"])
         same([m["model_id"] for m in s.json(200, MODELS, role="viewer")], ["chosen", "worse", "better", "trees", "first"])
@@ -248,7 +254,7 @@ def test_models():
         s.error(404, "model_not_found", MODELS + "/none/set-active", "POST")
         s.error(403, "forbidden", MODELS + "/first/set-active", "POST", role="viewer")
         same(s.json(200, MODELS + "/first/set-active", "POST", role="operator")["success"], True)
-        same(s.json(200, MODELS + "/active")["model_id"], "first")
+        same(s.json(200, MODELS + "/active?model_kind=other")["model_id"], "first")
 
         # a model that was trained here says what the catalogue is
         config = s.json(201, "/api/v1/model-params", "POST", {"config": {}})["config_id"]
