@@ -10,6 +10,7 @@ local tensor = require("tensor")
 local blend = {}
 
 local ROUNDS = 24 -- a weight is so many parts
+local STEPS = { 1, 1.08, 1.16, 1.25, 1.35, 1.5 }
 local FADE = 0.85 -- a month counts so much less than the one after it
 
 --- The weighted mean of forecasts.
@@ -103,13 +104,8 @@ local function join(list)
   return tensor.concat(list, 1)
 end
 
---- Learns how far off forecasts are: by how much a product is expected to sell, quantiles of
---- (ln(1 + came) - ln(1 + expected)) / spread.
---- @param months table  { y, q50 (N), spread (N), known (N) of 0 and 1 }
---- @param levels table
---- @return table  plain data: { edges = list of borders of ln(1 + expected), offsets = [bucket][level] }
---- Source: Vovk et al. 2005 (conformal prediction), by groups
-function blend.calibrate(months, levels)
+-- Quantiles of (ln(1 + came) - ln(1 + expected)) / spread, by groups of what was expected.
+local function offsets(months, levels)
   local es, zs, ks = {}, {}, {}
   for i, m in ipairs(months) do
     es[i] = m.q50:log1p()
@@ -145,11 +141,12 @@ end
 --- @param spread tensor  (N)
 --- @param c table
 --- @param widen number?  1; of the distance to the middle
+--- @param ceiling tensor?  (N) no level above the middle says more than that, or than the middle
 --- @return tensor  (N, levels), never crossing, 0 or more
 --- Source: ours
-function blend.quantiles(q50, spread, c, widen)
+function blend.quantiles(q50, spread, c, widen, ceiling)
   local e, columns = q50:log1p(), {}
-  local scale = spread * (widen or 1)
+  local scale = spread * ((widen or 1) * c.widen)
   local masks = {}
   for b = 1, #c.offsets do
     local mask = tensor.new({ #q50 }, 1)
@@ -163,12 +160,55 @@ function blend.quantiles(q50, spread, c, widen)
     local offset = tensor.new({ #q50 }, 0)
     for b, row in ipairs(c.offsets) do offset = offset + masks[b] * row[i] end
     local q = (e + offset * scale):expm1():relu()
-    if i < middle then q = q:minimum(q50) elseif i > middle then q = q:maximum(q50) else q = q50:relu() end
+    if i < middle then
+      q = q:minimum(q50)
+    elseif i > middle then
+      if ceiling then q = q:minimum(ceiling) end
+      q = q:maximum(q50)
+    else
+      q = q50:relu()
+    end
     columns[i] = q:reshape({ #q50, 1 })
   end
   for i = middle - 1, 1, -1 do columns[i] = columns[i]:minimum(columns[i + 1]) end
   for i = middle + 1, levels do columns[i] = columns[i]:maximum(columns[i - 1]) end
   return tensor.concat(columns, 2)
+end
+
+-- The share of what came that lay within the outer levels.
+local function coverage(m, c, widen)
+  local q = blend.quantiles(m.q50, m.spread, c, widen, m.ceiling)
+  local low, high = q:pick(2, 1):copy(), q:pick(2, #c.offsets[1]):copy()
+  return (low:le(m.y) * m.y:le(high) * m.known):sum() / math.max(1, m.known:sum())
+end
+
+--- Learns how far off forecasts are: by how much a product is expected to sell, quantiles of the error in units of
+--- its spread; and how much wider they must be because the next month is none of those seen: each month is
+--- forecast by the others, and the smallest of STEPS that keeps the promise is taken.
+--- @param months table  array of { y, q50 (N), spread (N), known (N) of 0 and 1, ceiling (N)? }
+--- @param levels table
+--- @return table  plain data, for blend.quantiles: { edges = list of borders of ln(1 + expected), offsets =
+---   [bucket][level], widen }
+--- Source: Vovk et al. 2005 (conformal prediction), by groups
+function blend.calibrate(months, levels)
+  local out = offsets(months, levels)
+  out.widen = 1
+  if #months < 3 then return out end
+  local promise = levels[#levels] - levels[1]
+  local others = {}
+  for i in ipairs(months) do
+    local rest = {}
+    for k, m in ipairs(months) do if k ~= i then rest[#rest + 1] = m end end
+    others[i] = offsets(rest, levels)
+    others[i].widen = 1
+  end
+  for _, step in ipairs(STEPS) do
+    local sum = 0
+    for i, m in ipairs(months) do sum = sum + coverage(m, others[i], step) end
+    out.widen = step
+    if sum / #months >= promise then break end
+  end
+  return out
 end
 
 return blend

@@ -54,7 +54,8 @@ local function facts(d, main, range)
     d:exec("CREATE TABLE item(product INTEGER PRIMARY KEY, multiindex_id INTEGER UNIQUE, first_step INTEGER, "
       .. ATTRIBUTES:gsub(",", " TEXT,"):gsub("recording_year", "recording_year INTEGER") .. ")")
     -- first_step: when it was first sold or to be had
-    d:exec("INSERT INTO item SELECT row_number() OVER (ORDER BY multiindex_id), multiindex_id, step, " .. ATTRIBUTES .. [[
+    d:exec("INSERT INTO item SELECT row_number() OVER (ORDER BY multiindex_id), multiindex_id, step, "
+      .. ATTRIBUTES .. [[
       FROM (SELECT multiindex_id, min(data_date) FILTER (WHERE is_there) AS first FROM (
               SELECT multiindex_id, data_date, value > 0 AS is_there FROM sold
               UNION ALL SELECT multiindex_id, data_date, availability > 0 FROM shop.report_features

@@ -21,6 +21,9 @@ local ROLLING_MAX = 6    -- months forecast in the backtest, of which …
 local JUDGED_MAX = 3     -- … the last are scored
 local KNOWN_MONTHS = 2   -- a product seen for less is forecast by its attributes
 local CELLS_MAX = 60000  -- products * months up to which everything is fitted anew for each rolling month
+local NORMAL_WIDTH = 3.3 -- standard deviations between the quantiles 0.05 and 0.95
+local SPREAD_MAX = 3
+local CEILING = 3 -- times the best month of the last twelve
 local PRIOR = { "mean_3", "ses", "tide", "trees" }
 
 --- Levels of all quantiles.
@@ -39,22 +42,34 @@ local function fit_all(panel, at, config, opt)
   return out
 end
 
--- Forecasts of all members for the month after `at`.
+-- Forecasts of all members for the month after `at`, and the quantiles of the network.
 local function members(panel, at, fitted)
-  local f = {}
+  local f, quantiles = {}, nil
   for _, name in ipairs(learn_simple.names()) do f[name] = learn_simple.predict(panel, at, name) end
-  if fitted.tide then f.tide = learn_tide.predict(panel, at, fitted.tide):pick(2, 3):copy() end
+  if fitted.tide then
+    quantiles = learn_tide.predict(panel, at, fitted.tide)
+    f.tide = quantiles:pick(2, 3):copy()
+  end
   if fitted.trees then
     f.trees = learn_trees.predict(panel, at, fitted.trees)
       :minimum(learn_tide.ceiling(panel, at):reshape({ panel.n }))
   end
-  return f
+  return f, quantiles
 end
 
--- How much a product's months differ from one another, in ln(1 + units).
-local function spread(panel, at)
+-- How uncertain a product is, in ln(1 + units): as wide as the network says, else as its own months differ.
+local function spread(panel, at, q)
+  if q then
+    local width = q:pick(2, 5):copy():log1p() - q:pick(2, 1):copy():log1p()
+    return (width / NORMAL_WIDTH + 0.3):minimum(SPREAD_MAX)
+  end
   local z = panel.units:slice(2, math.max(1, at - 5), at):log1p()
-  return z:std(2):reshape({ panel.n }) * 0.5 + 0.3
+  return z:std(2):reshape({ panel.n }) * 0.3 + 0.5
+end
+
+-- What no quantile may pass.
+local function ceiling(panel, at, widen)
+  return learn_tide.ceiling(panel, at, CEILING * (widen or 1)):reshape({ panel.n })
 end
 
 -- 1 for products that have been seen long enough to go by their own sales.
@@ -93,7 +108,7 @@ local function learn(months, n)
   local weights = blend.choose(past, names, prior)
   local seen = {}
   for i, m in ipairs(past) do
-    seen[i] = { y = m.y, q50 = blend.mix(m.f, weights), spread = m.spread, known = m.known }
+    seen[i] = { y = m.y, q50 = blend.mix(m.f, weights), spread = m.spread, known = m.known, ceiling = m.ceiling }
   end
   return { weights = weights, intervals = blend.calibrate(seen, forecast.LEVELS) }
 end
@@ -138,8 +153,9 @@ function forecast.backtest(panel, config, opt)
       fitted = fit_all(panel, at, config, { epochs = epochs or (not learn_tide.can(at) and 1 or nil), refit = true })
       if fitted.tide and not epochs then epochs = math.max(3, fitted.tide.epochs) end
     end
-    months[#months + 1] = { at = at, month = panel:month(at + 1), y = panel.units:pick(2, at + 1):copy(),
-      f = members(panel, at, fitted), spread = spread(panel, at), known = known(panel, at) }
+    local f, quantiles = members(panel, at, fitted)
+    months[#months + 1] = { at = at, month = panel:month(at + 1), y = panel.units:pick(2, at + 1):copy(), f = f,
+      spread = spread(panel, at, quantiles), known = known(panel, at), ceiling = ceiling(panel, at) }
   end
   close(fitted)
   local judged = {}
@@ -147,7 +163,7 @@ function forecast.backtest(panel, config, opt)
     local m = months[i]
     local learnt = learn(months, i - 1)
     m.f.model = blend.mix(m.f, learnt.weights)
-    m.q = blend.quantiles(m.f.model, m.spread, learnt.intervals)
+    m.q = blend.quantiles(m.f.model, m.spread, learnt.intervals, 1, m.ceiling)
     judged[#judged + 1] = m
   end
   local out = learn(months, #months)
@@ -180,7 +196,7 @@ end
 -- A month ahead: quantiles (N, 5), and 1 where they are of the attributes only.
 local function one_month(panel, model, widen)
   local at = panel.steps
-  local f = members(panel, at, model)
+  local f, quantiles = members(panel, at, model)
   local weights = {}
   local sum = 0
   for name, w in pairs(model.note.weights) do if f[name] then weights[name] = w; sum = sum + w end end
@@ -191,8 +207,8 @@ local function one_month(panel, model, widen)
     q50 = q50 * (1 - cold) + by_attributes * cold
   end
   -- of a new product less is known
-  local s = spread(panel, at) + cold * 0.5
-  return blend.quantiles(q50, s, model.note.intervals, widen), cold
+  local s = spread(panel, at, quantiles) + cold * 0.5
+  return blend.quantiles(q50, s, model.note.intervals, widen, ceiling(panel, at, widen)), cold
 end
 
 --- Forecasts the months behind a panel.

@@ -7,6 +7,7 @@ local learn_tide = {}
 
 local VALID_MIN = 5 -- months before one can be held back
 local BLIND_EPOCHS = 20 -- where none is
+local EPOCH_WINDOWS = 20480 -- what an epoch sees at most, so that a large shop takes no longer
 
 --- Months before a season can be told from a trend.
 learn_tide.SEASONS_MIN = 24
@@ -73,6 +74,7 @@ function learn_tide.fit(panel, at, config, opt)
   local how = {
     epochs = epochs, batch_size = config.nn_model_config.batch_size, lr = config.optimizer_config.lr,
     weight_decay = config.optimizer_config.weight_decay, optimizer = "adamw", clip_norm = t.clip_norm, seed = t.seed,
+    max_steps = math.max(1, EPOCH_WINDOWS // config.nn_model_config.batch_size),
     schedule = "restarts", T_0 = config.lr_shed_config.T_0, T_mult = config.lr_shed_config.T_mult,
     on_epoch = opt.on_epoch, checkpoint = opt.checkpoint, resume = opt.resume, threads = opt.threads,
   }
@@ -96,7 +98,7 @@ function learn_tide.fit(panel, at, config, opt)
   return out
 end
 
---- What a fitted network expects of the month after `at`. Nothing above three times what a product ever sold is
+--- What a fitted network expects of the month after `at`. Nothing above twice what a product ever sold is
 --- believed.
 --- Waits; cancellable.
 --- @param panel panel
@@ -114,10 +116,11 @@ end
 --- The most that is believed of each product.
 --- @param panel panel
 --- @param at integer
+--- @param times number?  2; of the best of its last twelve months
 --- @return tensor  (N, 1)
 --- Source: ours
-function learn_tide.ceiling(panel, at)
-  return (panel.units:slice(2, math.max(1, at - 11), at):max(2) * 3 + 2):reshape({ panel.n, 1 })
+function learn_tide.ceiling(panel, at, times)
+  return (panel.units:slice(2, math.max(1, at - 11), at):max(2) * (times or 2) + 2):reshape({ panel.n, 1 })
 end
 
 return learn_tide
