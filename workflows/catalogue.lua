@@ -75,11 +75,12 @@ return {
         WHERE release_type IS NOT 'Оригинал' AND (release_year IS NULL OR release_year < recording_year);
     ]] },
     { name = "decades and price category", sql = [[
-      UPDATE item SET release_year = min(release_year, (SELECT current_year FROM setting));
       UPDATE item SET
         recording_decade = iif(recording_year < 1950, '<1950', (recording_year / 10 * 10) || 's'),
-        release_decade = iif(release_year < 1950, '<1950', (release_year / 10 * 10) || 's'),
+        release_decade = iif(release_year < 1950, '<1950',
+                             (min(release_year, (SELECT current_year FROM setting)) / 10 * 10) || 's'),
         recording_year = max(1950, min(recording_year, (SELECT current_year FROM setting))),
+        release_year = min(release_year, (SELECT current_year FROM setting)),
         price_category = interval_of(price, ]] .. PRICE_BREAKS .. [[),
         release_type = coalesce(release_type, 'None');
     ]] },
@@ -94,10 +95,9 @@ return {
       CREATE TABLE cover_of_price AS
         SELECT price_category, release_decade, mode(cover_type) AS cover_type
         FROM item WHERE cover_type IS NOT NULL GROUP BY price_category, release_decade;
-      UPDATE item SET cover_type = (SELECT c.cover_type FROM cover_of_price c
-          WHERE (c.price_category, c.release_decade) = (item.price_category, item.release_decade))
-        WHERE cover_type IS NULL;
-      UPDATE item SET cover_type = iif(cover_type = 'SS', 'Sealed', 'Opened');
+      UPDATE item SET cover_type = iif(coalesce(cover_type, (SELECT c.cover_type FROM cover_of_price c
+          WHERE (c.price_category, c.release_decade) = (item.price_category, item.release_decade))) = 'SS',
+        'Sealed', 'Opened');
     ]] },
     { name = "style", sql = [[
       CREATE TABLE style_of_album AS
@@ -113,6 +113,7 @@ return {
   -- As `rejects`, but after the rules: these rows had their say in them.
   late_rejects = {
     { column = "count", reason = "negative", when = "item.count < 0" },
+    { column = "count", reason = "too_large", when = "item.count > 1000000000" },
     { column = "count", reason = "not_positive", when = "item.kind = 'sales' AND item.count = 0" },
   },
 

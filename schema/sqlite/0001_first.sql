@@ -355,7 +355,7 @@ CREATE TABLE fact_sales(
   value REAL NOT NULL,
   PRIMARY KEY (multiindex_id, data_date)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX idx_sales_date ON fact_sales(data_date, value);
+CREATE INDEX idx_sales_date ON fact_sales(data_date, multiindex_id, value);
 
 -- Arrivals less sales on a day.
 CREATE TABLE fact_stock_changes(
@@ -364,7 +364,7 @@ CREATE TABLE fact_stock_changes(
   value REAL NOT NULL,
   PRIMARY KEY (multiindex_id, data_date)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX idx_stock_changes_date ON fact_stock_changes(data_date, value);
+CREATE INDEX idx_stock_changes_date ON fact_stock_changes(data_date, multiindex_id, value);
 
 -- Units on hand at the start of a day: the first of each month, and the day of the snapshot.
 CREATE TABLE fact_stock(
@@ -373,7 +373,7 @@ CREATE TABLE fact_stock(
   value REAL NOT NULL,
   PRIMARY KEY (multiindex_id, data_date)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX idx_stock_date ON fact_stock(data_date, value);
+CREATE INDEX idx_stock_date ON fact_stock(data_date, multiindex_id, value);
 
 -- Mean price of a month.
 CREATE TABLE fact_prices(
@@ -382,7 +382,7 @@ CREATE TABLE fact_prices(
   value REAL NOT NULL,
   PRIMARY KEY (multiindex_id, data_date)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX idx_prices_date ON fact_prices(data_date, value);
+CREATE INDEX idx_prices_date ON fact_prices(data_date, multiindex_id, value);
 
 -- A row for every product seen and month of its upload. imputed: units guessed for the days that
 -- were still to come; never part of fact_sales.
@@ -440,10 +440,12 @@ CREATE TABLE data_months(
   run_id INTEGER NOT NULL REFERENCES processing_runs,
   is_complete INTEGER NOT NULL CHECK (is_complete IN (0, 1)),
   n_products INTEGER NOT NULL,
+  n_rows INTEGER NOT NULL DEFAULT 0,            -- of the sales files, those that were used
   units REAL NOT NULL,
   imputed REAL NOT NULL DEFAULT 0,
   revenue REAL NOT NULL,
-  stock_warnings INTEGER NOT NULL DEFAULT 0,
+  stock_warnings INTEGER NOT NULL DEFAULT 0,    -- days of products on which more was sold than there can have been
+  pulled_back_units INTEGER NOT NULL DEFAULT 0, -- sold before the day they are said to have come
   updated_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX data_months_run ON data_months(run_id);

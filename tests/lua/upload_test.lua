@@ -60,13 +60,14 @@ local function upload(files, fields, opt, gen)
 end
 local function count(name) return main:value("SELECT count(*) FROM " .. name) end
 
--- a dry run tells all and stores nothing; what has to be pulled back to its sale is a warning
+-- a dry run tells all and stores nothing; what has to be pulled back to its sale is counted
 local stock = file("stock", { item("A", 1000, "2025-02-01", 5) })
 local february = { stock, file("sales", { item("A", 1000, "2025-02-20", "2025-02-10"),
                                           item("B", 500, "2025-01-01", "2025-02-28") }) }
 local r = upload(february, { dry_run = true })
 same(r.is_published, false, "dry")
-same(r.stock_warnings, 1, "warnings")
+same(r.pulled_back_units, 1, "pulled back")
+same(r.stock_warnings, 0, "warnings")
 same(r.products_new, 2, "new products")
 same(#r.changes.months, 1, "months that would change")
 same(r.changes.months[1].is_replaced, false, "a new month")
@@ -80,7 +81,8 @@ same(r.is_published, true, "published")
 local again = upload(february, nil, { job_id = "j1" })
 same(again.run_id, r.run_id, "the answer is remembered")
 same(count("processing_runs"), 1, "one run")
-same(main:value("SELECT stock_warnings FROM data_months"), 1, "warnings are stored")
+same(main:value("SELECT pulled_back_units || ' ' || stock_warnings || ' ' || n_rows FROM data_months"), "1 0 2",
+  "they are stored")
 same(upload(february).duplicate_of, "j1", "the same files once more")
 same(upload(february, { dry_run = true }).changes.months[1].is_replaced, true, "a dry run of the same")
 
@@ -125,6 +127,31 @@ r = upload({ file("stock", { item("q", 1000, "2025-02-01", 5) }, head),
              file("sales", { item("Q", 7, "2025-02-01", "2025-04-30") }, head) }, nil, nil, edited)
 same(r.products, 2, "two prices")
 same(main:value("SELECT count(*) FROM dim_multiindex_mapping WHERE artist = 'Q'"), 2, "one artist")
+
+-- a shop that lets what it owes stand in the stock: days on which there was less than nothing are warnings
+local owing = build((catalogue_text:gsub('{ column = "count", reason = "negative".-},\n', "", 1)))
+main:script("DELETE FROM data_months; DELETE FROM processing_runs")
+r = upload({ file("stock", { item("A", 1000, "2025-01-01", -2), item("B", 500, "2025-01-01", 9) }),
+             file("sales", { item("A", 1000, "2025-01-01", "2025-04-20"), item("B", 500, "2025-01-01", "2025-04-30") }) },
+  nil, nil, owing)
+same(r.stock_warnings, 30, "-1 on 20 days, -2 on 10")
+same(main:value("SELECT stock_warnings FROM data_months"), 30, "stored")
+same(main:value("SELECT min(availability) || ' ' || min(confidence) FROM report_features"), "0.0 0.0", "levels end at 0")
+
+-- counts nobody can have are no facts; sums of what is left cannot run over
+main:script("DELETE FROM data_months; DELETE FROM processing_runs; DELETE FROM fact_sales; DELETE FROM fact_stock")
+r = upload({ file("stock", { item("A", 1000, "2025-01-01", "9223372036854775807"), item("B", 500, "2025-01-01", 9),
+                             item("C", 500, "2025-01-01", "99999999999999999999999999999"),
+                             item("D", 500, "2025-01-01", "-9223372036854775808"),
+                             item("E", "9000000000000000000", "2025-01-01", "1000000000"),
+                             item("E", "9000000000000000000", "2025-01-01", "1000000000"),
+                             item("F", 500, "2025-01-01", 9), item("G", 500, "2025-01-01", 9) }),
+             file("sales", { item("B", 500, "2025-01-01", "2025-04-30"),
+                             item("E", "9000000000000000000", "2025-01-01", "2025-04-30") }) })
+same(r.rejected_by_reason["count too_large"], 2, "two are too large")
+same(r.rejected_by_reason["count negative"], 1, "one is negative")
+same(main:value("SELECT max(value) FROM fact_stock"), 2000000001.0, "a thousand million twice, and the one that was sold")
+same(main:value("SELECT max(value) FROM fact_prices"), 9e18, "its price")
 
 -- a broken profile is refused with its place
 for text, why in pairs({

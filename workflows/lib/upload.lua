@@ -128,7 +128,8 @@ run["features"] = function(d, main, up)
   return { totals = d:row([[SELECT
       (SELECT total(n) FROM unit WHERE kind = 'sales') AS sold_units,
       (SELECT total(n) FROM unit WHERE kind = 'stock') AS stock_units,
-      (SELECT total(n) FROM unit WHERE is_warning) AS stock_warnings,
+      (SELECT total(below) FROM month_total) AS stock_warnings,
+      (SELECT total(pulled_back) FROM month_total) AS pulled_back_units,
       (SELECT total(imputed) FROM monthly) AS imputed_units,
       (SELECT days FROM month ORDER BY month DESC LIMIT 1) AS last_month_days,
       (SELECT missing = 0 FROM month ORDER BY month DESC LIMIT 1) AS last_month_complete]]),
@@ -147,6 +148,7 @@ local function summary(up, done)
     last_month_complete = totals.last_month_complete == 1, fill_missing_days = up.fields.fill_missing_days,
     gap = done["clean rows"].gap, products = products.products, products_new = products.products_new,
     products_known = products.products_known, stock_warnings = totals.stock_warnings // 1 | 0,
+    pulled_back_units = totals.pulled_back_units // 1 | 0,
     sold_units = totals.sold_units // 1 | 0, imputed_units = totals.imputed_units // 1 | 0,
     stock_units = totals.stock_units // 1 | 0, changes = done["features"].changes,
     is_dry_run = up.fields.dry_run, is_published = not up.fields.dry_run,
@@ -181,7 +183,10 @@ function upload.stage(name, d, main, up, done)
   return out
 end
 
---- Runs all stages. `step(name, fn)` is called for each and returns what fn returns, now or once before.
+--- Runs all stages. In the result stock_warnings counts the days of products on which the stock, counted back from
+--- the snapshot, was below nothing: every unit that was sold had come before, so only an edited catalogue can
+--- make it other than 0. pulled_back_units counts the sold units that came after their sale, by their date.
+--- `step(name, fn)` is called for each and returns what fn returns, now or once before.
 --- Waits; cancellable.
 --- @param d db
 --- @param main db

@@ -1,6 +1,7 @@
 -- upload_calendar.lua - which days and months an upload is about, and the three laws it must keep.
 --
--- Tables made in the scratch database: calendar (one row), month and day (a row for each).
+-- Tables made in the scratch database: calendar (one row), month (number 0 is the first) and day (a row
+-- for each).
 
 local db = require("db")
 
@@ -24,21 +25,22 @@ function calendar.make(d, stock_date)
       FROM item WHERE kind = 'sales']], { stock_date or db.null })
   -- days are counted from 1970 where they are calculated with
   d:script([[
-    CREATE TABLE month AS
+    CREATE TABLE month(month TEXT UNIQUE, number INTEGER PRIMARY KEY, first_day INTEGER, days INTEGER, missing INTEGER);
+    INSERT INTO month
       WITH RECURSIVE m(month) AS (
         SELECT first_month FROM calendar
         UNION ALL SELECT date(month, '+1 month') FROM m WHERE month < (SELECT last_month FROM calendar))
-      SELECT month, unixepoch(month) / 86400 AS first_day,
+      SELECT month, row_number() OVER (ORDER BY month) - 1, unixepoch(month) / 86400 AS first_day,
              unixepoch(min(date(month, '+1 month'), snapshot)) / 86400 - unixepoch(month) / 86400 AS days,
              (unixepoch(date(month, '+1 month')) - unixepoch(min(date(month, '+1 month'), snapshot))) / 86400 AS missing
       FROM m, calendar;
-    CREATE UNIQUE INDEX month_key ON month(month);
-    CREATE TABLE day(day INTEGER PRIMARY KEY, date TEXT, month TEXT);
+    CREATE TABLE day(day INTEGER PRIMARY KEY, date TEXT, month TEXT, number INTEGER, end_day INTEGER);
     INSERT INTO day
       WITH RECURSIVE d(day, last) AS (
         SELECT min(first_day), max(first_day + days) - 1 FROM month
         UNION ALL SELECT day + 1, last FROM d WHERE day < last)
-      SELECT day, date(day * 86400, 'unixepoch'), date(day * 86400, 'unixepoch', 'start of month') FROM d;]])
+      SELECT day, date(day * 86400, 'unixepoch'), month, number, first_day + days
+      FROM d JOIN month ON day >= first_day AND day < first_day + days;]])
   return d:row("SELECT * FROM calendar")
 end
 

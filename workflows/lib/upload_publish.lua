@@ -105,25 +105,25 @@ local FILL = [[
 
   INSERT INTO shop.fact_sales(multiindex_id, data_date, value)
     SELECT multiindex_id, date, sold
-    FROM event JOIN day USING (day) JOIN product USING (product) WHERE sold > 0 ORDER BY 1, 2;
+    FROM event JOIN day USING (day) JOIN product USING (product) WHERE sold > 0;
   INSERT INTO shop.fact_stock_changes(multiindex_id, data_date, value)
     SELECT multiindex_id, date, arrived - sold
-    FROM event JOIN day USING (day) JOIN product USING (product) WHERE arrived <> sold ORDER BY 1, 2;
+    FROM event JOIN day USING (day) JOIN product USING (product) WHERE arrived <> sold;
   INSERT INTO shop.fact_stock(multiindex_id, data_date, value)
-    SELECT multiindex_id, month, opening
-    FROM level JOIN month ON day = first_day JOIN product USING (product) ORDER BY 1, 2;
+    SELECT multiindex_id, month, opening FROM monthly JOIN product USING (product);
   INSERT INTO shop.fact_stock(multiindex_id, data_date, value)
     SELECT multiindex_id, :snapshot, at_end FROM on_hand JOIN product USING (product)
     WHERE NOT EXISTS (SELECT 1 FROM shop.data_months
-                      WHERE data_date >= :after AND data_date = date(:snapshot, 'start of month')) ORDER BY 1;
+                      WHERE data_date >= :after AND data_date = date(:snapshot, 'start of month'));
   INSERT INTO shop.fact_prices(multiindex_id, data_date, value)
-    SELECT multiindex_id, month, price FROM monthly JOIN product USING (product) ORDER BY 1, 2;
+    SELECT multiindex_id, month, price FROM monthly JOIN product USING (product);
   INSERT INTO shop.report_features(data_date, multiindex_id, availability, confidence, masked_mean_sales_items,
-      masked_mean_sales_rub, lost_sales, imputed)
-    SELECT month, multiindex_id, availability, confidence, items, rub, lost, imputed
-    FROM monthly JOIN product USING (product) ORDER BY 1, 2;
-  INSERT INTO shop.data_months(data_date, run_id, is_complete, n_products, units, imputed, revenue, stock_warnings)
-    SELECT month, :run, missing = 0 OR :fill, products, units, t.imputed, revenue, warnings
+      masked_mean_sales_rub, lost_sales, imputed, created_at)
+    SELECT month, multiindex_id, availability, confidence, items, rub, lost, imputed, :at
+    FROM monthly JOIN product USING (product);
+  INSERT INTO shop.data_months(data_date, run_id, is_complete, n_products, units, imputed, revenue, stock_warnings,
+      pulled_back_units, n_rows)
+    SELECT month, :run, missing = 0 OR :fill, products, units, t.imputed, revenue, below, pulled_back, n_rows
     FROM month_total t JOIN month USING (month);
 ]]
 
@@ -175,7 +175,7 @@ function publish.publish(d, main, up)
       VALUES (:job, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'completed', :files, :hash, :snapshot, :overwrite)]],
       { job = up.job_id or db.null, files = up.source_files, hash = up.content_hash, snapshot = cal.snapshot,
         overwrite = up.overwrite and 1 or 0 }).last_id
-    local args = { first = cal.first_month, after = cal.end_month, snapshot = cal.snapshot, run = run,
+    local args = { at = d:value("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"), first = cal.first_month, after = cal.end_month, snapshot = cal.snapshot, run = run,
                    fill = up.fill and 1 or 0 }
     run_all(d, CLEAR, args)
     run_all(d, FILL, args)

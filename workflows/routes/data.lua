@@ -67,16 +67,18 @@ return {
     summary = "What is stored, month by month", role = "viewer", tags = { "data" },
     response = { [200] = {
       months = { "array", of = {
-        month = "date", rows = "integer -- products and months", units = "number", imputed = "number",
-        revenue = "number", products = "integer", complete = "boolean", stock_warnings = "integer",
+        month = "date", rows = "integer -- of the sales files, those that were used", units = "number", imputed = "number",
+        revenue = "number", products = "integer", complete = "boolean",
+        stock_warnings = "integer -- days of products on which the stock, counted back, was below nothing",
+        pulled_back_units = "integer -- sold before the day they are said to have come: that day became their sale's",
         run_id = "integer", updated_at = "datetime" } },
       missing_months = { "array", of = "date" },
     } },
     run = function()
       local d = db.main()
       local months = json.array(d:query([[
-        SELECT data_date AS month, n_products AS products, n_products AS rows, units, imputed, revenue, is_complete,
-               stock_warnings, run_id, updated_at
+        SELECT data_date AS month, n_products AS products, n_rows AS rows, units, imputed, revenue, is_complete,
+               stock_warnings, pulled_back_units, run_id, updated_at
         FROM data_months ORDER BY data_date]]))
       for _, m in ipairs(months) do
         m.complete, m.is_complete = m.is_complete == 1, nil
