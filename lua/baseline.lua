@@ -20,7 +20,8 @@ end
 --- @param conf table { method, horizon = 1, season = 1, window = 12 (moving_average, ridge),
 ---   alpha, beta, gamma, phi, alpha_p = nil (chosen), floor = nil (lowest forecast),
 ---   missing_zero = false (a missing value is a 0), fallback = true (a simpler method where the
----   series is too short), interval = "normal" | "residual", and for ridge instance_norm = false,
+---   series is too short), interval = "rolling" (learnt
+---   from errors at earlier origins) | "normal" | "residual", and for ridge instance_norm = false,
 ---   series_norm = true, penalty = 1e-3 }
 ---   method: zero naive mean median drift moving_average (window_mean) seasonal_naive ses ses_grid holt
 ---   holt_winters_additive (holt_winters) holt_winters_additive_classic croston sba tsb ets theta ridge

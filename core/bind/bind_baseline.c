@@ -191,8 +191,9 @@ static double opt_share(lua_State *L, const char *field)
 
 static int l_new(lua_State *L)
 {
-    static const char *const intervals[] = {"normal", "residual", NULL};
+    static const char *const intervals[] = {"normal", "residual", "rolling"};
     const char *method, *interval;
+    int kind = 0;
     struct baseline_opt o;
     struct box *b;
     struct err e;
@@ -204,10 +205,11 @@ static int l_new(lua_State *L)
         return luaL_argerror(L, 1, lua_pushfstring(L, "no baseline method is called \"%s\"",
                                                    method));
     o = baseline_default(baseline_of(method));
-    interval = bind_opt_text(L, 1, "interval", intervals[0]);
-    o.interval = strcmp(interval, intervals[1]) == 0 ? BASELINE_RESIDUAL : BASELINE_NORMAL;
-    luaL_argcheck(L, o.interval == BASELINE_RESIDUAL || strcmp(interval, intervals[0]) == 0, 1,
-                  "interval is normal or residual");
+    interval = bind_opt_text(L, 1, "interval", intervals[BASELINE_ROLLING]);
+    while (kind < 3 && strcmp(interval, intervals[kind]) != 0)
+        kind++;
+    luaL_argcheck(L, kind < 3, 1, "interval is rolling, normal or residual");
+    o.interval = (enum baseline_interval)kind;
     o.season = (size_t)bind_opt_int(L, 1, "season", (lua_Integer)o.season, 1, 100000);
     o.window = (size_t)bind_opt_int(L, 1, "window", (lua_Integer)o.window, 1, 100000);
     o.alpha = opt_share(L, "alpha");

@@ -12,6 +12,8 @@
  *              Forecasting: principles and practice, table 5.2; Hyndman et al. 2008, Forecasting
  *              with exponential smoothing, table 6.2 for everything of the smoothing family)
  *   residual   mean + sd_h/sd_1 x the empirical quantile of the one-step errors (ours)
+ *   rolling    blocks of series only (baseline_model.h): mean + sd_h x the quantile of what the
+ *              method got wrong h steps ahead from earlier origins, see baseline_rolling.h
  *   demand     croston, sba, tsb: 0 with the chance of no demand, else the empirical sizes of the
  *              past scaled to the smoothed size (ours; a normal curve is no model of demand)
  * A series too short for an error has sd 0: every quantile is the forecast.
@@ -50,7 +52,7 @@
 enum baseline_method { BASELINE_METHODS(BASELINE_ENUM) BASELINE_COUNT };
 #undef BASELINE_ENUM
 
-enum baseline_interval { BASELINE_NORMAL, BASELINE_RESIDUAL };
+enum baseline_interval { BASELINE_NORMAL, BASELINE_RESIDUAL, BASELINE_ROLLING };
 
 struct baseline_opt {
     enum baseline_method method;

@@ -56,8 +56,9 @@ static double get_real(const unsigned char **p)
 int baseline_file_write(const struct baseline_model *m, struct buf *b, struct err *e)
 {
     const struct baseline_opt *o = baseline_model_opt(m);
-    size_t count, from = b->len;
+    size_t count, n_intervals, from = b->len;
     const double *weights = baseline_model_weights(m, &count);
+    const double *intervals = baseline_model_intervals(m, &n_intervals);
     const uint64_t whole[N_WHOLE] = {baseline_model_horizon(m), o->season, o->window,
                                      (uint64_t)o->interval, o->fallback != 0, o->missing_zero != 0,
                                      o->instance_norm != 0, o->series_norm != 0, 0};
@@ -69,15 +70,17 @@ int baseline_file_write(const struct baseline_model *m, struct buf *b, struct er
     memcpy(name, baseline_name(o->method), strlen(baseline_name(o->method)));
     rc = buf_add(b, MAGIC, 8, e);
     rc = rc ? rc : add_u64(b, VERSION, e);
-    rc = rc ? rc : add_u64(b, HEAD_BYTES + 8 * (uint64_t)count + 8, e);
+    rc = rc ? rc : add_u64(b, HEAD_BYTES + 8 * (uint64_t)(count + n_intervals) + 8, e);
     rc = rc ? rc : buf_add(b, name, sizeof name, e);
     for (int i = 0; i < N_WHOLE && rc == 0; i++)
         rc = add_u64(b, whole[i], e);
     for (int i = 0; i < N_REAL && rc == 0; i++)
         rc = add_real(b, real[i], e);
-    rc = rc ? rc : add_u64(b, count, e);
+    rc = rc ? rc : add_u64(b, count + n_intervals, e);
     for (size_t i = 0; i < count && rc == 0; i++)
         rc = add_real(b, weights[i], e);
+    for (size_t i = 0; i < n_intervals && rc == 0; i++)
+        rc = add_real(b, intervals[i], e);
     if (rc == 0)
         rc = add_u64(b, crc32_z(0, (const Bytef *)b->data + from, b->len - from), e);
     if (rc != 0)
@@ -99,7 +102,7 @@ static int read_opt(struct baseline_opt *o, size_t *H, const unsigned char **p, 
             return err_set(e, ERR_CORRUPT, "baseline file: option %d is out of range", i + 1);
     }
     *o = baseline_default(baseline_of(name));
-    if (o->method == BASELINE_COUNT || whole[3] > BASELINE_RESIDUAL)
+    if (o->method == BASELINE_COUNT || whole[3] > BASELINE_ROLLING)
         return err_set(e, ERR_CORRUPT, "baseline file: no such method");
     *H = whole[0];
     o->season = whole[1];

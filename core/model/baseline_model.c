@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "model/baseline_ridge.h"
+#include "model/baseline_rolling.h"
 #include "model/metric_quantile.h"
 
 #define HORIZON_MAX 100000
@@ -16,6 +17,7 @@ struct baseline_model {
     struct baseline_opt opt;
     size_t H;
     struct baseline_ridge *ridge; /* NULL for the others */
+    double *z;                    /* (H, BASELINE_GRID) rolling intervals, or NULL */
 };
 
 static int is_stopped(const struct baseline_stop *stop, struct err *e)
@@ -67,6 +69,14 @@ static int new_model(struct baseline_model **out, const struct baseline_opt *o, 
         mem_free(m);
         return -1;
     }
+    if (o->interval == BASELINE_ROLLING && o->method != BASELINE_CROSTON &&
+        o->method != BASELINE_SBA && o->method != BASELINE_TSB) {
+        m->z = mem_zero(H * BASELINE_GRID, sizeof *m->z);
+        if (m->z == NULL) {
+            baseline_model_free(m);
+            return err_set(e, ERR_NOMEM, "no memory for a baseline");
+        }
+    }
     *out = m;
     return 0;
 }
@@ -94,6 +104,8 @@ int baseline_model_fit(struct baseline_model **out, const struct baseline_opt *o
     }
     if (m->ridge != NULL && baseline_ridge_solve(m->ridge, e) != 0)
         goto fail;
+    if (m->z != NULL && baseline_rolling_fit(m->z, o, H, data, stop, e) != 0)
+        goto fail;
     mem_free(row);
     *out = m;
     return 0;
@@ -106,7 +118,7 @@ fail:
 int baseline_model_restore(struct baseline_model **out, const struct baseline_opt *o, size_t H,
                            const double *weights, size_t count, struct err *e)
 {
-    size_t expected = 0;
+    size_t expected = 0, more;
     double *place;
 
     if (H == 0 || H > HORIZON_MAX)
@@ -114,13 +126,16 @@ int baseline_model_restore(struct baseline_model **out, const struct baseline_op
     if (new_model(out, o, H, e) != 0)
         return -1;
     place = (*out)->ridge != NULL ? baseline_ridge_weights((*out)->ridge, &expected) : NULL;
-    if (count != expected) {
+    more = (*out)->z != NULL ? H * BASELINE_GRID : 0;
+    if (count != expected + more) {
         baseline_model_free(*out);
         *out = NULL;
-        return err_set(e, ERR_SHAPE, "%zu weights, %zu expected", count, expected);
+        return err_set(e, ERR_SHAPE, "%zu weights, %zu expected", count, expected + more);
     }
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < expected; i++)
         place[i] = weights[i];
+    for (size_t i = 0; i < more; i++)
+        (*out)->z[i] = weights[expected + i];
     return 0;
 }
 
@@ -129,6 +144,7 @@ void baseline_model_free(struct baseline_model *m)
     if (m == NULL)
         return;
     baseline_ridge_free(m->ridge);
+    mem_free(m->z);
     mem_free(m);
 }
 
@@ -160,6 +176,18 @@ static void ridge_series(const struct baseline_model *m, const double *y, size_t
     }
     for (size_t h = 0; h < H && r->is_defined; h++)
         r->mean[h] = fmax(r->mean[h], m->opt.floor);
+}
+
+/* Rolling intervals in place of what the method said; the floor is kept. */
+static void widen(const struct baseline_model *m, struct baseline_result *r, size_t H,
+                  const double *levels, size_t Q)
+{
+    for (size_t h = 0; h < H && r->is_defined; h++)
+        for (size_t q = 0; q < Q; q++) {
+            const double *z = m->z + (h < m->H ? h : m->H - 1) * BASELINE_GRID;
+            r->quantile[h * Q + q] = fmax(r->mean[h] + r->sd[h] * baseline_rolling_at(z, levels[q]),
+                                          m->opt.floor);
+        }
 }
 
 static int check_predict(const struct baseline_model *m, const struct baseline_block *data,
@@ -198,6 +226,8 @@ int baseline_model_predict(const struct baseline_model *m, const struct baseline
             ridge_series(m, row, data->T, H, levels, Q, &r, work);
         else if (baseline_series(&m->opt, row, data->T, H, levels, Q, &r, e) != 0)
             goto done;
+        if (m->z != NULL)
+            widen(m, &r, H, levels, Q);
         store(out->mean_d, out->mean_f, i * H, r.mean, H);
         store(out->quantile_d, out->quantile_f, i * H * Q, r.quantile, H * Q);
         r.mean = r.sd = r.quantile = NULL;
@@ -218,6 +248,12 @@ const struct baseline_opt *baseline_model_opt(const struct baseline_model *m)
 size_t baseline_model_horizon(const struct baseline_model *m)
 {
     return m->H;
+}
+
+const double *baseline_model_intervals(const struct baseline_model *m, size_t *count)
+{
+    *count = m->z != NULL ? m->H * BASELINE_GRID : 0;
+    return m->z;
 }
 
 const double *baseline_model_weights(const struct baseline_model *m, size_t *count)

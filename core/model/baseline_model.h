@@ -1,9 +1,10 @@
 /*
  * baseline_model.h - a baseline over many series at once: fit, predict, the same steps as tide.
  *
- * Data are one block (series x time), NaN = missing. Only ridge learns anything in fit; every
+ * Data are one block (series x time), NaN = missing. Only ridge learns a forecast in fit; every
  * other method reads what it needs from the series it is asked to continue, so it may be asked
- * about series fit has never seen. Predicting is cut into ranges of rows that may run on any
+ * about series fit has never seen. Intervals of the kind `rolling` are learnt in fit by every
+ * method but croston, sba and tsb, whose own are of demand. Predicting is cut into ranges of rows that may run on any
  * threads at once, in any order: the bits are the same.
  */
 #ifndef MODEL_BASELINE_MODEL_H
@@ -43,7 +44,7 @@ int baseline_model_fit(struct baseline_model **out, const struct baseline_opt *o
                        const struct baseline_block *data, const struct baseline_stop *stop,
                        struct err *e);
 
-/* A model as it was when baseline_model_weights was asked. `shape` when count does not fit. */
+/* A model as it was: weights are both lists, one behind the other. `shape` when count does not fit. */
 int baseline_model_restore(struct baseline_model **out, const struct baseline_opt *o, size_t H,
                            const double *weights, size_t count, struct err *e);
 
@@ -61,7 +62,9 @@ int baseline_model_predict(const struct baseline_model *m, const struct baseline
 const struct baseline_opt *baseline_model_opt(const struct baseline_model *m); /* borrowed */
 size_t baseline_model_horizon(const struct baseline_model *m);
 
-/* What was learnt, as numbers for a file; NULL and 0 for all but ridge. Borrowed. */
+/* What was learnt, as numbers for a file: ridge's weights, then intervals. Two lists, borrowed, each
+ * NULL and 0 when there is none. */
 const double *baseline_model_weights(const struct baseline_model *m, size_t *count);
+const double *baseline_model_intervals(const struct baseline_model *m, size_t *count);
 
 #endif
