@@ -27,7 +27,7 @@ local MEMBERS = {
 
 local server, key, is_terminal
 
-local function say(text) process.put((text or "") .. "\n") end
+local function say(text) process.put((text or ""):gsub(" +$", "") .. "\n") end
 
 local function head(text) say(is_terminal and "\27[1m== " .. text .. "\27[0m" or "== " .. text) end
 
@@ -168,11 +168,11 @@ local function show_accuracy(metrics)
   local months = b.months or {}
   say(("\nMisses in months it had not seen (%s to %s), as a share of what was sold:"):format(
     tostring(months[1]):sub(1, 7), tostring(months[#months]):sub(1, 7)))
-  say("  " .. fit("", 26) .. "   WAPE    bias   inside 5-95 %")
+  say("  " .. fit("", 26) .. "   WAPE   mean error, units   inside 5-95 %")
   for _, e in ipairs(list) do
     local covered = type(e.m.coverage_90) == "number" and ("%5.0f %%"):format(e.m.coverage_90 * 100) or ""
-    local bias = type(e.m.bias) == "number" and ("%+7.3f"):format(e.m.bias) or "       "
-    say(("  %s %6.3f %s   %s"):format(fit(MEMBERS[e.name] or e.name, 26), e.m.wape, bias, covered))
+    local bias = type(e.m.bias) == "number" and ("%+9.2f"):format(e.m.bias) or ""
+    say(("  %s %6.3f   %17s   %s"):format(fit(MEMBERS[e.name] or e.name, 26), e.m.wape, bias, covered))
   end
 end
 
