@@ -5,6 +5,7 @@
 --     attempts = 3, backoff = "2s", deadline = "4h", concurrency = 1, priority = 0,
 --     (deadline: of the whole job, from the moment it may begin; none declared: job_deadline_seconds for each run)
 --     every = "day 03:00" (or cron text), key = function(params) … end (finer concurrency),
+--     light = true (short and undemanding: takes no place, many run at once),
 --     refractory = 300 | false, role = "operator", run = function(job) … end,
 --   }
 
@@ -18,7 +19,7 @@ local job_def = {}
 local KEYS = {
   summary = "string", description = "string", params = "table", attempts = "number", backoff = "any", deadline = "any",
   concurrency = "number", priority = "number", every = "string", every_params = "table", enabled = "any",
-  key = "function", refractory = "any", role = "string", run = "function", hidden = "boolean",
+  key = "function", refractory = "any", role = "string", run = "function", hidden = "boolean", light = "boolean",
 }
 local UNITS = { ms = 0.001, s = 1, m = 60, h = 3600, d = 86400 }
 
@@ -86,7 +87,7 @@ function job_def.check(path, d)
   local node = schema.parse(d.params or {}, path .. ": params")
   local rec = {
     name = name, path = path, run = d.run, summary = d.summary, description = d.description, node = node,
-    role = d.role or "operator", hidden = d.hidden,
+    role = d.role or "operator", hidden = d.hidden, light = d.light,
     attempts = whole(path, d, "attempts", 1, 100, settings.job_attempts),
     backoff = seconds(path, d, "backoff", 2),
     deadline = seconds(path, d, "deadline"), run_deadline = settings.job_deadline_seconds,

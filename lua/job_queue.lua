@@ -73,11 +73,12 @@ counted(k, n) AS MATERIALIZED (SELECT k, (SELECT count(*) FROM jobs r WHERE r.qu
     AND r.concurrency_key = k) FROM keys WHERE k IS NOT NULL),
 best(job_seq) AS (SELECT (SELECT q.job_seq FROM jobs q WHERE q.queue = 'ready'
     AND q.concurrency_key = k ORDER BY q.priority DESC, q.job_seq LIMIT 1) FROM counted c
-  WHERE NOT EXISTS (SELECT 1 FROM jobs m WHERE m.job_seq = (SELECT q.job_seq FROM jobs q
+  WHERE (?5 IS NULL OR k IN (SELECT value FROM json_each(?5)))
+    AND NOT EXISTS (SELECT 1 FROM jobs m WHERE m.job_seq = (SELECT q.job_seq FROM jobs q
     WHERE q.queue = 'ready' AND q.concurrency_key = k ORDER BY q.priority DESC, q.job_seq
     LIMIT 1) AND m.concurrency_max <= c.n))
-UPDATE jobs SET status = 'running', queue = 'running', attempt = attempt + 1, lease_owner = ?, lease_until = ?,
-  updated_at = ?, started_at = coalesce(started_at, ?), run_at = NULL
+UPDATE jobs SET status = 'running', queue = 'running', attempt = attempt + 1, lease_owner = ?1, lease_until = ?2,
+  updated_at = ?3, started_at = coalesce(started_at, ?4), run_at = NULL
 WHERE job_seq = (SELECT b.job_seq FROM best b JOIN jobs j ON j.job_seq = b.job_seq
   ORDER BY j.priority DESC, j.job_seq LIMIT 1)
 RETURNING job_id, job_type, generation, parameters, attempt, max_attempts, progress, lease_owner, created_by,
@@ -96,14 +97,15 @@ local LEASED = "FROM jobs WHERE queue = 'running' AND lease_until = ? AND lease_
 --- @param n integer
 --- @param lease number  seconds
 --- @param id string?  only this job
+--- @param keys string?  only of these concurrency keys, a JSON array
 --- @return table  array of rows
 --- Raises: busy, full, io
 --- Source: ours
-function queue.claim(owner, n, lease, id)
+function queue.claim(owner, n, lease, id, keys)
   local now, until_ = stamp(), stamp(time.now() + lease)
   local list = {}
   for i = 1, n do
-    list[i] = { id and CLAIM_ONE or CLAIM, { owner, until_, now, now, id } }
+    list[i] = { id and CLAIM_ONE or CLAIM, { owner, until_, now, now, id or keys or NULL } }
   end
   list[n + 1] = { "INSERT INTO job_status_history(job_id, status, progress, updated_at) "
     .. "SELECT job_id, 'running', progress, updated_at " .. LEASED, { until_, owner } }

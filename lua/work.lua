@@ -13,6 +13,7 @@ local generation = require("generation")
 local job = require("job")
 local job_files = require("job_files")
 local job_log = require("job_log")
+local json = require("core.json")
 require("job_wait")
 require("kinds")
 local log = require("log")
@@ -29,12 +30,12 @@ local work_one = require("work_one")
 local work = {}
 
 local STOP_SECONDS = 5  -- jobs in flight may end by themselves for so long
-local CLAIM_MAX = 128    -- jobs in one commit
+local CLAIM_MAX = 128    -- jobs in one commit, and light ones at once
 local PUMP_SECONDS = 0.02
 local BUILT_MAX = 8     -- generations kept built, for pinned jobs
 
 local running = {}      -- job_id -> context of work_one
-local n_running = 0
+local n_running, n_light = 0, 0 -- jobs that take a place, and those that take none
 local n_claims = 0
 local wake = notify.signal("jobs")
 local worker = { id = crypto.uuid(), stopping = false }
@@ -55,18 +56,18 @@ local function pinned(id)
   return g
 end
 
-local function start(row)
+local function start(row, is_light)
   local one = { row = row }
   running[row.job_id] = one
-  n_running = n_running + 1
+  if is_light then n_light = n_light + 1 else n_running = n_running + 1 end
   task.start(function()
     local ok, err = pcall(work_one.run, one, pinned)
     if not ok then
       log.error("job left to others", { job = row.job_id, why = type(err) == "table" and err.message or tostring(err) })
     end
     if running[row.job_id] == one then running[row.job_id] = nil end
-    n_running = n_running - 1
-    notify.fire(wake)
+    if is_light then n_light = n_light - 1 else n_running = n_running - 1 end
+    if not is_light or n_light % 16 == 0 then notify.fire(wake) end -- a few light ones end while one commit is written
   end)
 end
 
@@ -74,14 +75,35 @@ end
 --- Waits.
 --- @param n integer  at most so many
 --- @param id string?  only this job
+--- @param keys string?  only of these concurrency keys, a JSON array: light jobs
 --- @return integer  how many were started
 --- Raises: busy, full, io
 --- Source: ours
-function work.claim(n, id)
+function work.claim(n, id, keys)
   n_claims = n_claims + 1
-  local rows = queue.claim(worker.id .. "/" .. n_claims, n, settings.job_lease_seconds, id)
-  for _, row in ipairs(rows) do start(row) end
+  local rows = queue.claim(worker.id .. "/" .. n_claims, n, settings.job_lease_seconds, id, keys)
+  for _, row in ipairs(rows) do start(row, keys ~= nil) end
   return #rows
+end
+
+local light = {} -- generation, and the keys of its light jobs as JSON
+
+local function light_keys()
+  local g = generation.current()
+  if light.generation ~= g.id then
+    local keys = {}
+    for name, def in pairs(g.jobs) do
+      if def.light then keys[#keys + 1] = name end
+    end
+    light.generation, light.keys = g.id, keys[1] and json.encode(keys)
+  end
+  return light.keys
+end
+
+-- true when there may be more
+local function claim_light()
+  local n, keys = CLAIM_MAX - n_light, light_keys()
+  return keys ~= nil and n > 0 and work.claim(n, nil, keys) == n
 end
 
 local function wake_sleepers()
@@ -125,7 +147,9 @@ local function claim_loop()
       wake_sleepers()
       local free = places - n_running
       local n = math.min(free, CLAIM_MAX)
-      if n > 0 and queue.has_ready() and work.claim(n) == n then return 0 end
+      if not queue.has_ready() then return until_next(poll) end
+      local more = claim_light()
+      if n > 0 and work.claim(n) == n or more then return 0 end
       return until_next(poll)
     end)
     if not ok then
@@ -236,10 +260,10 @@ end
 function work.close(seconds)
   worker.stopping = true
   local limit = process.monotonic() + (seconds or STOP_SECONDS)
-  while n_running > 0 and process.monotonic() < limit do task.sleep(0.02) end
+  while n_running + n_light > 0 and process.monotonic() < limit do task.sleep(0.02) end
   for _, one in pairs(running) do work_one.stop(one, "stopped", "the worker stops") end
   limit = process.monotonic() + STOP_SECONDS
-  while n_running > 0 and process.monotonic() < limit do task.sleep(0.02) end
+  while n_running + n_light > 0 and process.monotonic() < limit do task.sleep(0.02) end
   guarded("worker not signed off", function()
     db.main():exec("DELETE FROM workers WHERE worker_id = ?", { worker.id })
   end)

@@ -540,6 +540,31 @@ CREATE INDEX fact_predictions_product ON fact_predictions(multiindex_id, predict
 CREATE INDEX fact_predictions_result ON fact_predictions(result_id);
 CREATE INDEX fact_predictions_model ON fact_predictions(model_id);
 
+-- ---- store-item forecasts: what was sold since, and what each version of the model said of it ----
+
+CREATE TABLE store_item_actuals(
+  store INTEGER NOT NULL,
+  item INTEGER NOT NULL,
+  data_date TEXT NOT NULL,
+  sales REAL NOT NULL,
+  updated_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+  PRIMARY KEY (store, item, data_date)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX store_item_actuals_date ON store_item_actuals(data_date);
+
+CREATE TABLE store_item_scores(
+  model_id TEXT NOT NULL REFERENCES models ON DELETE CASCADE,
+  store INTEGER NOT NULL,
+  item INTEGER NOT NULL,
+  data_date TEXT NOT NULL,
+  predicted REAL NOT NULL,
+  low REAL NOT NULL,
+  high REAL NOT NULL,
+  PRIMARY KEY (model_id, store, item, data_date)
+) STRICT, WITHOUT ROWID;
+
+-- ---- reports ----
+
 CREATE TABLE report_results(
   result_id TEXT PRIMARY KEY,
   job_id TEXT REFERENCES jobs(job_id) ON DELETE SET NULL,
