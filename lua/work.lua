@@ -86,24 +86,24 @@ function work.claim(n, id, keys)
   return #rows
 end
 
-local light = {} -- generation, and the keys of its light jobs as JSON
+local light = {} -- generation, its light jobs, and their names as JSON
 
-local function light_keys()
-  local g = generation.current()
-  if light.generation ~= g.id then
-    local keys = {}
-    for name, def in pairs(g.jobs) do
-      if def.light then keys[#keys + 1] = name end
-    end
-    light.generation, light.keys = g.id, keys[1] and json.encode(keys)
-  end
-  return light.keys
-end
+local READY = "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE queue = 'ready' AND concurrency_key = ? LIMIT "
+  .. CLAIM_MAX .. ")"
 
--- true when there may be more
+-- Claims light jobs that are ready. true when there may be more.
 local function claim_light()
-  local n, keys = CLAIM_MAX - n_light, light_keys()
-  return keys ~= nil and n > 0 and work.claim(n, nil, keys) == n
+  local g, room, n = generation.current(), CLAIM_MAX - n_light, 0
+  if light.generation ~= g.id then
+    light.generation, light.names = g.id, {}
+    for name, def in pairs(g.jobs) do
+      if def.light then light.names[#light.names + 1] = name end
+    end
+    light.keys = json.encode(json.array(light.names))
+  end
+  for _, name in ipairs(light.names) do n = n + db.main():value(READY, { name }) end
+  if n > 0 and room > 0 then work.claim(math.min(n, room), nil, light.keys) end
+  return n > room and room > 0
 end
 
 local function wake_sleepers()
