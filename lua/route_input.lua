@@ -2,6 +2,7 @@
 -- body, multipart. Prepared once for each route.
 
 local config = require("web_config")
+local core = require("core.server")
 local fail = require("fail")
 local json = require("core.json")
 local request = require("request")
@@ -45,27 +46,6 @@ local function take_headers(node)
   end
 end
 
-local function unescape(text)
-  text = gsub(text, "+", " ")
-  return (gsub(text, "%%(%x%x)", function(h) return string.char(tonumber(h, 16)) end))
-end
-
-local function parse_form(text)
-  local t, n = {}, 0
-  for pair in text:gmatch("[^&]+") do
-    n = n + 1
-    if n > 1000 then fail.raise("invalid_body", "the form has more than 1000 fields") end
-    local at = find(pair, "=", 1, true)
-    local name = unescape(at and sub(pair, 1, at - 1) or pair)
-    local value = at and unescape(sub(pair, at + 1)) or ""
-    local old = t[name]
-    if old == nil then t[name] = value
-    elseif type(old) == "table" then old[#old + 1] = value
-    else t[name] = { old, value } end
-  end
-  return t
-end
-
 local function media_type(r)
   local ct = r:header("content-type")
   if not ct then return nil end
@@ -92,7 +72,7 @@ local function make_body(node, cx, max)
         if node.optional then return end
         value = {}
       elseif ct == "application/x-www-form-urlencoded" then
-        value, use = parse_form(must(r:body(max))), check_form
+        value, use = must(core.form(must(r:body(max)))), check_form
       elseif ct and ct ~= "application/json" and not find(ct, "+json", -5, true) then
         fail.raise("unsupported_media_type", "the body is " .. ct .. ", expected application/json")
       end

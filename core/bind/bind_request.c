@@ -15,9 +15,9 @@
 #include "bind/bind_json.h"
 #include "http/http_body.h"
 #include "http/http_file.h"
+#include "http/http_pairs.h"
 #include "http/http_reply.h"
 
-#define QUERY_MAX 1000
 
 struct call *bind_request_check(lua_State *L)
 {
@@ -102,64 +102,88 @@ static int l_body_bytes(lua_State *L)
     return 1;
 }
 
-static void push_decoded(lua_State *L, const char *p, size_t n)
+/* Pushes what an escaped text means. 0, or -1 and pushes nothing: a broken escape, a zero byte. */
+static int push_decoded(lua_State *L, struct http_text t)
 {
     char small[256];
 
-    if (memchr(p, '%', n) == NULL && memchr(p, '+', n) == NULL) {
-        lua_pushlstring(L, p, n);
+    if (t.n > 0 && memchr(t.p, '\0', t.n) != NULL)
+        return -1;
+    if (t.n == 0 || (memchr(t.p, '%', t.n) == NULL && memchr(t.p, '+', t.n) == NULL)) {
+        lua_pushlstring(L, t.p, t.n);
+        return 0;
+    }
+    char *room = t.n <= sizeof small ? small : lua_newuserdatauv(L, t.n, 0);
+    long k = http_text_unescape(room, t.p, t.n, 1);
+    if (k >= 0)
+        lua_pushlstring(L, room, (size_t)k);
+    if (room != small)
+        lua_remove(L, k >= 0 ? -2 : -1);
+    return k >= 0 ? 0 : -1;
+}
+
+/* Takes name and value off the stack into the table below; a name that comes again makes a list. */
+static void add_pair(lua_State *L)                                   /* table name value -- table */
+{
+    int t = lua_gettop(L) - 2;
+
+    lua_pushvalue(L, t + 1);
+    int type = lua_rawget(L, t);                                     /* table name value old */
+    if (type == LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_rawset(L, t);
         return;
     }
-    char *room = n <= sizeof small ? small : lua_newuserdatauv(L, n, 0);
-    long k = http_text_unescape(room, p, n, 1);
-    lua_pushlstring(L, room, k < 0 ? 0 : (size_t)k); /* the whole query was seen to be sound */
-    if (room != small)
-        lua_remove(L, -2);
+    if (type != LUA_TTABLE) {
+        lua_createtable(L, 2, 0);                                    /* table name value old list */
+        lua_insert(L, -2);                                           /* table name value list old */
+        lua_rawseti(L, -2, 1);
+        lua_pushvalue(L, t + 1);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, t);                                            /* table name value list */
+    }
+    lua_insert(L, -2);                                               /* table name list value */
+    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    lua_settop(L, t);
+}
+
+static int push_pairs(lua_State *L, const char *p, size_t n, const char *what)
+{
+    struct http_pairs it;
+    struct http_text name, value;
+    struct err e;
+    int more;
+
+    http_pairs_init(&it, p, n);
+    lua_newtable(L);
+    while ((more = http_pairs_next(&it, &name, &value, &e)) == 1) {
+        if (push_decoded(L, name) != 0 || push_decoded(L, value) != 0) {
+            err_set(&e, ERR_PARSE, "%s: parameter %d has a broken escape or a zero byte", what,
+                    it.n);
+            return bind_fail(L, &e);
+        }
+        add_pair(L);
+    }
+    if (more < 0) {
+        err_wrap(&e, "%s", what);
+        return bind_fail(L, &e);
+    }
+    return 1;
 }
 
 static int l_query(lua_State *L)
 {
     struct http_text q = check(L)->head.query;
-    const char *p = q.p, *end = q.p + q.n;
-    int n_found = 0;
 
-    lua_settop(L, 1);
-    lua_newtable(L);
-    while (p < end) {
-        const char *amp = memchr(p, '&', (size_t)(end - p));
-        size_t n = (size_t)((amp ? amp : end) - p);
-        const char *eq = memchr(p, '=', n);
-        size_t n_name = eq ? (size_t)(eq - p) : n;
-        if (n > 0) {
-            if (++n_found > QUERY_MAX) {
-                struct err e;
-                err_set(&e, ERR_LIMIT, "the query has more than %d parameters", QUERY_MAX);
-                return bind_fail(L, &e);
-            }
-            push_decoded(L, p, n_name);                              /* r q name */
-            push_decoded(L, eq ? eq + 1 : p, eq ? n - n_name - 1 : 0); /* r q name value */
-            lua_pushvalue(L, 3);
-            int type = lua_rawget(L, 2);                             /* r q name value old */
-            if (type == LUA_TNIL) {
-                lua_pop(L, 1);
-                lua_rawset(L, 2);
-            } else if (type == LUA_TTABLE) {
-                lua_insert(L, 4);
-                lua_rawseti(L, 4, (lua_Integer)lua_rawlen(L, 4) + 1);
-                lua_settop(L, 2);
-            } else {
-                lua_createtable(L, 2, 0);                            /* r q name value old list */
-                lua_insert(L, 4);                                    /* r q name list value old */
-                lua_rawseti(L, 4, 1);
-                lua_rawseti(L, 4, 2);
-                lua_rawset(L, 2);
-            }
-        }
-        p += n + (amp != NULL);
-        if (amp == NULL)
-            break;
-    }
-    return 1;
+    return push_pairs(L, q.p, q.n, "the query");
+}
+
+int bind_request_form(lua_State *L)
+{
+    size_t n;
+    const char *text = luaL_checklstring(L, 1, &n);
+
+    return push_pairs(L, text, n, "the form");
 }
 
 static void add_joined(luaL_Buffer *b, const struct http_field *f, int is_cookie)

@@ -523,7 +523,7 @@ int luaopen_core_server(lua_State *L)
     bind_class(L, BIND_REQUEST, methods, NULL);
     bind_class(L, "core.server.calls", NULL, CALLS_META);
     bind_class(L, BIND_HEADERS, NULL, NULL);
-    lua_createtable(L, 0, 3);
+    lua_createtable(L, 0, 4);
     struct calls *all = lua_newuserdatauv(L, sizeof *all, 0); /* made first, so collected last */
     memset(all, 0, sizeof *all);
     luaL_setmetatable(L, "core.server.calls");
@@ -535,5 +535,7 @@ int luaopen_core_server(lua_State *L)
     lua_setfield(L, -2, "router");
     lua_pushcfunction(L, bind_request_headers);
     lua_setfield(L, -2, "headers");
+    lua_pushcfunction(L, bind_request_form);
+    lua_setfield(L, -2, "form");
     return 1;
 }

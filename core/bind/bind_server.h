@@ -58,6 +58,9 @@ int bind_request_fail(lua_State *L, const struct err *e);
 /* server.headers: a table of headers, all checked now, to be given in place of a table. */
 int bind_request_headers(lua_State *L);
 
+/* form(text) --> { name = string | { strings } }, or nil, message, code: a body of a form. */
+int bind_request_form(lua_State *L);
+
 /* Begins an answer; `headers` is the index of the table of headers or of nil. 0, or -1 with `e`. */
 int bind_request_head(lua_State *L, struct http_req *r, int status, int headers, struct err *e);
 

@@ -122,7 +122,9 @@ static void give_up(struct http_file *f, const struct err *e)
 
 static int open_file(struct http_file *f)
 {
-    f->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    f->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+    if (f->fd < 0 && errno == ELOOP)
+        return err_set(&f->err, ERR_NOTFOUND, "%s is not a regular file", f->path);
     if (f->fd < 0 && errno == ENAMETOOLONG)
         return err_set(&f->err, ERR_NOTFOUND, "there is no file with a name that long");
     if (f->fd < 0 || fstat(f->fd, &f->st) != 0)

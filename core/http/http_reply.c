@@ -12,6 +12,7 @@
 #include "http/http_date.h"
 #include "http/http_gzip.h"
 #include "http/http_server.h"
+#include "http/http_text.h"
 
 #define HEAD_ROOM 512 /* status line, Date, X-Request-Id and what is added at the end */
 #define SCRATCH_KEEP (256 << 10)
@@ -49,14 +50,6 @@ const char *http_reply_reason(int status)
     return "";
 }
 
-static char *put(char *p, const char *text, size_t n)
-{
-    memcpy(p, text, n);
-    return p + n;
-}
-
-#define PUT(p, literal) put((p), "" literal, sizeof(literal) - 1)
-
 static void said(struct http_conn *c, const char *end)
 {
     c->out.len = (size_t)(end - c->out.data);
@@ -85,19 +78,19 @@ int http_reply_start(struct http_req *r, int status, struct err *e)
     r->answer = (struct http_answer){ .mark = c->out.len };
     r->status = status;
     if (status == 200) {
-        p = PUT(p, "HTTP/1.1 200 OK\r\nDate: ");
+        p = HTTP_TEXT_PUT(p, "HTTP/1.1 200 OK\r\nDate: ");
     } else {
         const char *reason = http_reply_reason(status);
-        p = PUT(p, "HTTP/1.1 ");
+        p = HTTP_TEXT_PUT(p, "HTTP/1.1 ");
         p = http_text_number(p, (uint64_t)status);
         *p++ = ' ';
-        p = put(p, reason, strlen(reason));
-        p = PUT(p, "\r\nDate: ");
+        p = http_text_put(p, reason, strlen(reason));
+        p = HTTP_TEXT_PUT(p, "\r\nDate: ");
     }
-    p = put(p, http_date_now(), HTTP_DATE_BYTES);
-    p = PUT(p, "\r\nX-Request-Id: ");
-    p = put(p, r->id, r->n_id);
-    p = PUT(p, "\r\n");
+    p = http_text_put(p, http_date_now(), HTTP_DATE_BYTES);
+    p = HTTP_TEXT_PUT(p, "\r\nX-Request-Id: ");
+    p = http_text_put(p, r->id, r->n_id);
+    p = HTTP_TEXT_PUT(p, "\r\n");
     said(c, p);
     r->wire = WIRE_HEAD;
     return 0;
@@ -220,12 +213,12 @@ int http_reply_header(struct http_req *r, const char *name, size_t n_name, const
     char *p = http_conn_room(c, n_name + n_value + 4 + HEAD_ROOM);
     if (p == NULL)
         return err_set(e, ERR_NOMEM, "no memory for an answer");
-    p = put(p, name, n_name);
-    p = PUT(p, ": ");
+    p = http_text_put(p, name, n_name);
+    p = HTTP_TEXT_PUT(p, ": ");
     if (r->answer.etag_at == 1)
         r->answer.etag_at = (size_t)(p - c->out.data);
-    p = put(p, value, n_value);
-    p = PUT(p, "\r\n");
+    p = http_text_put(p, value, n_value);
+    p = HTTP_TEXT_PUT(p, "\r\n");
     said(c, p);
     return 0;
 }
@@ -259,7 +252,7 @@ int http_reply_lines(struct http_req *r, const char *lines, size_t n, struct err
     char *p = http_conn_room(c, n + HEAD_ROOM);
     if (p == NULL)
         return err_set(e, ERR_NOMEM, "no memory for an answer");
-    said(c, put(p, lines, n));
+    said(c, http_text_put(p, lines, n));
     return 0;
 }
 
@@ -275,8 +268,8 @@ static char *put_connection(struct http_req *r, char *p)
     if (r->body_state == BODY_MORE || r->body_state == BODY_FAILED || r->server->draining)
         r->close_after = 1;
     if (r->close_after)
-        return PUT(p, "Connection: close\r\n");
-    return r->head.minor == 0 ? PUT(p, "Connection: keep-alive\r\n") : p;
+        return HTTP_TEXT_PUT(p, "Connection: close\r\n");
+    return r->head.minor == 0 ? HTTP_TEXT_PUT(p, "Connection: keep-alive\r\n") : p;
 }
 
 /* The same content in another coding is not the same bytes: the tag becomes a weak one. */
@@ -322,18 +315,18 @@ int http_reply_body(struct http_req *r, const char *data, size_t n, struct err *
     if (p == NULL)
         return no_memory(r, e);
     if (packed)
-        p = PUT(p, "Content-Encoding: gzip\r\n");
+        p = HTTP_TEXT_PUT(p, "Content-Encoding: gzip\r\n");
     if (may_pack && !a->has_vary)
-        p = PUT(p, "Vary: Accept-Encoding\r\n");
+        p = HTTP_TEXT_PUT(p, "Vary: Accept-Encoding\r\n");
     p = put_connection(r, p);
     if (!is_bare(r->status)) {
-        p = PUT(p, "Content-Length: ");
+        p = HTTP_TEXT_PUT(p, "Content-Length: ");
         p = http_text_number(p, n);
-        p = PUT(p, "\r\n");
+        p = HTTP_TEXT_PUT(p, "\r\n");
     }
-    p = PUT(p, "\r\n");
+    p = HTTP_TEXT_PUT(p, "\r\n");
     if (n_body)
-        p = put(p, data, n_body);
+        p = http_text_put(p, data, n_body);
     said(c, p);
     r->bytes_out = n_body;
     if (s->scratch.cap > SCRATCH_KEEP)
@@ -356,13 +349,13 @@ static int open_body(struct http_req *r, int is_chunked, uint64_t n_total, struc
         r->close_after = 1; /* the end of the connection is the end of the body */
     p = put_connection(r, p);
     if (is_chunked && r->head.minor == 1 && !is_bare(r->status)) {
-        p = PUT(p, "Transfer-Encoding: chunked\r\n");
+        p = HTTP_TEXT_PUT(p, "Transfer-Encoding: chunked\r\n");
     } else if (!is_chunked && !is_bare(r->status)) {
-        p = PUT(p, "Content-Length: ");
+        p = HTTP_TEXT_PUT(p, "Content-Length: ");
         p = http_text_number(p, n_total);
-        p = PUT(p, "\r\n");
+        p = HTTP_TEXT_PUT(p, "\r\n");
     }
-    p = PUT(p, "\r\n");
+    p = HTTP_TEXT_PUT(p, "\r\n");
     said(c, p);
     r->wire = WIRE_BODY;
     http_conn_mark(c);
@@ -393,10 +386,10 @@ int http_reply_chunk(struct http_req *r, const char *data, size_t n, struct err 
         return err_set(e, ERR_NOMEM, "no memory for an answer");
     if (r->is_chunked_out) {
         p += snprintf(p, 24, "%zx\r\n", n);
-        p = put(p, data, n);
-        p = PUT(p, "\r\n");
+        p = http_text_put(p, data, n);
+        p = HTTP_TEXT_PUT(p, "\r\n");
     } else {
-        p = put(p, data, n);
+        p = http_text_put(p, data, n);
     }
     said(c, p);
     r->bytes_out += n;
@@ -422,7 +415,7 @@ void http_reply_end(struct http_req *r)
             http_conn_cut(c);
             return;
         }
-        said(c, PUT(p, "0\r\n\r\n"));
+        said(c, HTTP_TEXT_PUT(p, "0\r\n\r\n"));
     }
     http_conn_answered(c);
 }
@@ -445,13 +438,13 @@ void http_reply_error(struct http_req *r, int status, const char *code, const ch
     snprintf(by_status, sizeof by_status, "http_%d", status);
     if (code == NULL)
         code = by_status;
-    char *p = PUT(body, "{\"error\":{\"code\":\"");
+    char *p = HTTP_TEXT_PUT(body, "{\"error\":{\"code\":\"");
     p += log_escape(p, code, strnlen(code, 64));
-    p = PUT(p, "\",\"message\":\"");
+    p = HTTP_TEXT_PUT(p, "\",\"message\":\"");
     p += log_escape(p, message, n_message);
-    p = PUT(p, "\",\"request_id\":\"");
-    p = put(p, r->id, r->n_id);
-    p = PUT(p, "\",\"details\":{}}}");
+    p = HTTP_TEXT_PUT(p, "\",\"request_id\":\"");
+    p = http_text_put(p, r->id, r->n_id);
+    p = HTTP_TEXT_PUT(p, "\",\"details\":{}}}");
     if (http_reply_start(r, status, &e) != 0 ||
         http_reply_header(r, "Content-Type", 12, "application/json", 16, &e) != 0 ||
         http_reply_body(r, body, (size_t)(p - body), &e) != 0)

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "http/http_reply.h"
 #include "http/http_server.h"
+#include "http/http_text.h"
 
 #define SPARES_MAX 256
 #define SPARE_BYTES (4 << 10) /* larger blocks are not kept */
@@ -205,14 +206,6 @@ const char *http_req_traceparent(const struct http_req *r, size_t *n)
     return *n == 55 || (memcmp(p, "00", 2) != 0 && p[55] == '-') ? p : NULL;
 }
 
-static char *put(char *p, const char *text, size_t n)
-{
-    memcpy(p, text, n);
-    return p + n;
-}
-
-#define PUT(p, literal) put((p), "" literal, sizeof(literal) - 1)
-
 /* By hand: at 100,000 lines a second printf would be a tenth of the work. */
 static void write_line(struct http_req *r, uint64_t ns)
 {
@@ -221,45 +214,45 @@ static void write_line(struct http_req *r, uint64_t ns)
 
     if (p == NULL)
         return;
-    p = PUT(p, "{\"time\":\"");
+    p = HTTP_TEXT_PUT(p, "{\"time\":\"");
     log_stamp(p);
-    p = PUT(p + 24, "\",\"level\":\"info\",\"event\":\"request\",\"request_id\":\"");
-    p = put(p, r->id, r->n_id);
+    p = HTTP_TEXT_PUT(p + 24, "\",\"level\":\"info\",\"event\":\"request\",\"request_id\":\"");
+    p = http_text_put(p, r->id, r->n_id);
     const char *trace = http_req_traceparent(r, &n_trace);
     if (trace != NULL) {
-        p = PUT(p, "\",\"trace_id\":\"");
-        p = put(p, trace + 3, 32);
+        p = HTTP_TEXT_PUT(p, "\",\"trace_id\":\"");
+        p = http_text_put(p, trace + 3, 32);
     }
-    p = PUT(p, "\",\"method\":\"");
+    p = HTTP_TEXT_PUT(p, "\",\"method\":\"");
     /* a head that was refused has no method and no path to speak of */
     const char *method = r->head.path.n ? http_parse_method(r->head.method) : "-";
-    p = put(p, method, strlen(method));
-    p = PUT(p, "\",\"path\":\"");
+    p = http_text_put(p, method, strlen(method));
+    p = HTTP_TEXT_PUT(p, "\",\"path\":\"");
     p += log_escape(p, r->head.path.p, n_path);
     if (r->n_label) {
-        p = PUT(p, "\",\"route\":\"");
+        p = HTTP_TEXT_PUT(p, "\",\"route\":\"");
         p += log_escape(p, r->label, r->n_label);
     }
-    p = PUT(p, "\",\"status\":");
+    p = HTTP_TEXT_PUT(p, "\",\"status\":");
     p = http_text_number(p, (uint64_t)r->status);
-    p = PUT(p, ",\"bytes_in\":");
+    p = HTTP_TEXT_PUT(p, ",\"bytes_in\":");
     p = http_text_number(p, r->body_bytes);
-    p = PUT(p, ",\"bytes_out\":");
+    p = HTTP_TEXT_PUT(p, ",\"bytes_out\":");
     p = http_text_number(p, r->bytes_out);
-    p = PUT(p, ",\"ms\":");
+    p = HTTP_TEXT_PUT(p, ",\"ms\":");
     p = http_text_number(p, ns / 1000000);
     *p++ = '.';
     uint64_t us = ns / 1000 % 1000;
     *p++ = (char)('0' + us / 100);
     *p++ = (char)('0' + us / 10 % 10);
     *p++ = (char)('0' + us % 10);
-    p = PUT(p, ",\"ip\":\"");
-    p = put(p, r->ip, strlen(r->ip));
+    p = HTTP_TEXT_PUT(p, ",\"ip\":\"");
+    p = http_text_put(p, r->ip, strlen(r->ip));
     *p++ = '"';
-    p = put(p, r->notes, r->n_notes);
+    p = http_text_put(p, r->notes, r->n_notes);
     if (r->is_gone)
-        p = PUT(p, ",\"gone\":true");
-    p = PUT(p, "}\n");
+        p = HTTP_TEXT_PUT(p, ",\"gone\":true");
+    p = HTTP_TEXT_PUT(p, "}\n");
     log_end((size_t)(p - start));
     http_server_log_soon(r->server);
 }

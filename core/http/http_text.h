@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct http_text {
     const char *p; /* not NUL-terminated */
@@ -35,6 +36,10 @@ int http_text_in_list(const char *p, size_t n, const char *lower);
 
 /* Without blanks and tabs around it. */
 struct http_text http_text_trim(const char *p, size_t n);
+
+/* Copies, and says where it ended; of a literal the compiler knows the length. */
+static inline char *http_text_put(char *p, const char *s, size_t n) { return (char *)memcpy(p, s, n) + n; }
+#define HTTP_TEXT_PUT(p, literal) http_text_put((p), "" literal, sizeof(literal) - 1)
 
 /* Writes v in decimal, at most 20 bytes and no NUL; where it ended. */
 char *http_text_number(char *p, uint64_t v);

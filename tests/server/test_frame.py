@@ -94,6 +94,12 @@ def test_body():
         error(s.get("/items", "operator", "POST"), 400, "invalid_body", "no body")
         a = s.post("/items", b"id=7&name=a+b%21", "operator", [("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")])
         same(json.loads(a.body).get("body"), {"id": 7, "name": "a b!"}, a.body)
+        form = [("Content-Type", "application/x-www-form-urlencoded")]
+        for body, why in ((b"id=7&name=%zz", "parameter 2"), (b"id=7&name=%00", "zero byte"), (b"id=7&name=a\0b", "zero byte"),
+                          (b"&".join([b"id=7"] * 1001), None), (b"id=7&name=%", "broken escape")):
+            e = s.post("/items", body, "operator", form)
+            check(e.status in (400, 413) and (why is None or why in e.body.decode()), body[:40], e.status, e.body[:300])
+        same(s.post("/items", b"id=7&name=%ff%fe", "operator", form).status, 422, "no UTF-8")
         a = s.post("/items", good, "operator", [("Content-Type", "application/vnd.shop+json; charset=utf-8")])
         same(a.status, 200)
         for body in (b"", b"{}", b"null"):
