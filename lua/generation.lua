@@ -10,7 +10,7 @@ local crypto = require("crypto")
 local db = require("db")
 local log = require("log")
 local settings = require("settings")
-local task = require("task")
+local signal = require("core.signal")
 local time = require("time")
 
 local generation = {}
@@ -34,6 +34,7 @@ local asked = 0
 local also           -- what else a reload reads again, a function
 local prepared = {}   -- id of a transaction -> generation built for it
 
+local ANSWER_SECONDS = 15 -- the supervisor has for a reload
 local FILE_BURST_MS = math.tointeger(settings.load_burst_seconds * 1000 // 1)
 
 --- Tells how files of a kind are checked and put together. Called by the framework's modules.
@@ -274,15 +275,13 @@ function generation.request_reload()
   local ok, text
   if control.supervised() then
     asked = asked + 1
-    local number, answer = asked, {}
+    local number, answer = asked, { signal = signal.new() }
     waiting[number] = answer
+    local seen = signal.count(answer.signal)
     control.send("reload " .. number)
-    for _ = 1, 3000 do
-      if answer.done then break end
-      task.sleep(0.005)
-    end
+    signal.wait(answer.signal, seen, ANSWER_SECONDS)
     waiting[number] = nil
-    if not answer.done then fail("timeout", "the supervisor did not answer within 15 s") end
+    if not answer.done then fail("timeout", "the supervisor did not answer within " .. ANSWER_SECONDS .. " s") end
     ok, text = answer.ok, answer.text
   else
     ok, text = reload_alone()
@@ -315,7 +314,10 @@ function generation.on_control(line)
   elseif verb == "reloaded" then
     local answer = waiting[math.tointeger(tonumber(id)) or 0]
     local word, text = rest:match("^(%S+) ?(.*)$")
-    if answer then answer.done, answer.ok, answer.text = true, word == "ok", text end
+    if answer then
+      answer.done, answer.ok, answer.text = true, word == "ok", text
+      signal.fire(answer.signal)
+    end
   elseif verb == "reload" then
     if control.supervised() then control.send("reload 0") else reload_alone() end
   else

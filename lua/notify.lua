@@ -6,10 +6,12 @@
 
 local control = require("core.control")
 local core = require("core.signal")
+local log = require("log")
 
 local notify = {}
 
 local BATCH_MAX = 100 -- ids in one line; more are "e *"
+local KEEP_AGAIN = 5  -- seconds after a failure
 
 local signals = setmetatable({}, { __mode = "v" }) -- topic -> signal, while somebody holds it
 local handlers = {}                                -- first word -> function(rest)
@@ -92,6 +94,26 @@ end
 function notify.send(topic)
   notify.heard(topic)
   control.send("notify " .. topic)
+end
+
+--- Calls look() for ever: when the signal of the topic is fired, and after as many seconds as look returned. A
+--- failure is a line in the log and five seconds. For a task of the main run.
+--- Waits.
+--- @param topic string
+--- @param trouble string  what the log says of a failure
+--- @param look function  -> seconds until it is to be called again
+--- Source: ours
+function notify.keep(topic, trouble, look)
+  local signal = notify.signal(topic)
+  while true do
+    local seen = core.count(signal)
+    local ok, pause = pcall(look)
+    if not ok then
+      log.warn(trouble, { why = type(pause) == "table" and pause.message or tostring(pause) })
+      pause = KEEP_AGAIN
+    end
+    core.wait(signal, seen, pause)
+  end
 end
 
 --- Says soon that a job has changed; many are said together. In a process without notify.pump it is

@@ -104,16 +104,7 @@ end
 --- Waits.
 --- Source: ours
 function schedule.keep()
-  local signal = notify.signal("schedules")
-  while true do
-    local seen = notify.count(signal)
-    local ok, pause = pcall(look)
-    if not ok then
-      log.warn("schedules not looked at", { why = type(pause) == "table" and pause.message or tostring(pause) })
-      pause = 5
-    end
-    notify.wait(signal, seen, pause)
-  end
+  notify.keep("schedules", "schedules not looked at", look)
 end
 
 local COLUMNS = "name, job_type, spec, time_zone, parameters, is_paused, next_at, last_at, last_job_id, n_missed"

@@ -144,16 +144,7 @@ end
 --- Waits.
 --- Source: ours
 function webhook.keep()
-  local signal = notify.signal("webhooks")
-  while true do
-    local seen = notify.count(signal)
-    local ok, pause = pcall(look)
-    if not ok then
-      log.warn("webhooks not delivered", { why = type(pause) == "table" and pause.message or tostring(pause) })
-      pause = 5
-    end
-    notify.wait(signal, seen, pause)
-  end
+  notify.keep("webhooks", "webhooks not delivered", look)
 end
 
 return webhook

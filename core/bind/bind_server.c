@@ -3,6 +3,7 @@
  *
  *   listen{…} --> server          or nil, message, code
  *   router{ {method=, pattern=}, … } --> router      or nil, message, code
+ *   form(text) --> { name = string | { strings } }   or nil, message, code: a body of a form
  *   headers{ name = value } --> headers, to be given in place of a table, checked once for all
  *   server:address() --> host, port
  *   server:drain(seconds)         waits until the last connection is gone, or the time is over

@@ -12,10 +12,12 @@
  * lua/notify.lua is what uses it.
  */
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/mem.h"
 #include "bind/bind.h"
 #include "bind/bind_all.h"
+#include "script/turn.h"
 
 #define TYPE "core.signal"
 
@@ -28,7 +30,8 @@ struct signal { /* lives in the userdata, which the stack of each waiting corout
 
 struct waiter {
     struct wait wait; /* first */
-    uv_timer_t timer; /* the patience; at 0 once fired */
+    uv_timer_t timer; /* the patience */
+    struct turn turn; /* once fired */
     struct signal *signal; /* NULL when off its list */
     struct waiter *next, **link;
     bool is_fired;
@@ -54,6 +57,7 @@ static void waiter_end(struct wait *wait) /* cancelled or done: the same way out
     struct waiter *w = (struct waiter *)wait;
 
     unlist(w);
+    turn_remove(&w->turn);
     uv_close((uv_handle_t *)&w->timer, on_closed);
 }
 
@@ -63,7 +67,15 @@ static void on_timer(uv_timer_t *t)
 
     unlist(w);
     run_wake(&w->wait);
-    uv_close((uv_handle_t *)t, on_closed);
+    waiter_end(&w->wait);
+}
+
+static void on_fired(struct turn *t)
+{
+    struct waiter *w = (struct waiter *)((char *)t - offsetof(struct waiter, turn));
+
+    run_wake(&w->wait);
+    waiter_end(&w->wait);
 }
 
 static int wait_finish(lua_State *L, struct wait *wait)
@@ -98,7 +110,8 @@ static int l_fire(lua_State *L)
         next = w->next;
         unlist(w);
         w->is_fired = true;
-        uv_timer_start(&w->timer, on_timer, 0, 0);
+        uv_timer_stop(&w->timer);
+        turn_add(host_of(L), &w->turn, on_fired);
     }
     return 0;
 }
@@ -126,7 +139,7 @@ static int l_wait(lua_State *L)
     s->first = w;
     uv_timer_init(host_loop(L), &w->timer);
     w->timer.data = w;
-    uv_timer_start(&w->timer, on_timer, (uint64_t)(seconds * 1000 + 0.5), 0);
+    uv_timer_start(&w->timer, on_timer, turn_after(host_loop(L), (double)seconds), 0);
     return run_wait(L, &w->wait, waiter_end, wait_finish);
 }
 

@@ -13,11 +13,13 @@
  * the face: all, race, timeout.
  */
 #include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "bind/bind.h"
 #include "bind/bind_all.h"
+#include "script/turn.h"
 
 #define TYPE "core.task"
 #define TASKS_MAX 10000 /* children alive in one process */
@@ -27,7 +29,9 @@
 
 struct nap {
     struct wait wait;
-    uv_timer_t timer;
+    uv_timer_t timer; /* not used by a sleep of 0, which is one turn of the loop */
+    struct turn turn;
+    bool has_timer;
 };
 
 static void on_nap_closed(uv_handle_t *t)
@@ -37,12 +41,27 @@ static void on_nap_closed(uv_handle_t *t)
 
 static void nap_end(struct wait *w) /* cancelled or done: the same way out */
 {
-    uv_close((uv_handle_t *)&((struct nap *)w)->timer, on_nap_closed);
+    struct nap *nap = (struct nap *)w;
+
+    if (nap->has_timer) {
+        uv_close((uv_handle_t *)&nap->timer, on_nap_closed);
+    } else {
+        turn_remove(&nap->turn);
+        mem_free(nap);
+    }
 }
 
 static void on_nap(uv_timer_t *t)
 {
     struct nap *nap = t->data;
+
+    run_wake(&nap->wait);
+    nap_end(&nap->wait);
+}
+
+static void on_nap_turn(struct turn *t)
+{
+    struct nap *nap = (struct nap *)((char *)t - offsetof(struct nap, turn));
 
     run_wake(&nap->wait);
     nap_end(&nap->wait);
@@ -61,13 +80,17 @@ static int l_sleep(lua_State *L)
 
     luaL_argcheck(L, s >= 0 && s <= 86400, 1, "0 to 86400 seconds expected");
     run_check_can_wait(L);
-    struct nap *nap = mem_alloc(sizeof *nap);
+    struct nap *nap = mem_zero(1, sizeof *nap);
     if (nap == NULL)
         return luaL_error(L, "not enough memory");
-    uv_update_time(host_loop(L)); /* the script may have computed since the loop looked at the clock */
-    uv_timer_init(host_loop(L), &nap->timer);
-    nap->timer.data = nap;
-    uv_timer_start(&nap->timer, on_nap, (uint64_t)(s * 1000 + 0.5), 0);
+    nap->has_timer = s > 0;
+    if (nap->has_timer) {
+        uv_timer_init(host_loop(L), &nap->timer);
+        nap->timer.data = nap;
+        uv_timer_start(&nap->timer, on_nap, turn_after(host_loop(L), (double)s), 0);
+    } else {
+        turn_add(host_of(L), &nap->turn, on_nap_turn);
+    }
     return run_wait(L, &nap->wait, nap_end, nap_finish);
 }
 

@@ -215,6 +215,7 @@ struct host *host_new(uv_loop_t *loop, const struct host_opt *opt, struct err *e
     h->memory.cap = opt != NULL && opt->memory_max_bytes ? opt->memory_max_bytes
                                                          : MEMORY_MAX_DEFAULT;
     h->none.host = h;
+    h->soon_end = &h->soon;
     h->turn = mem_alloc(sizeof *h->turn);
     h->L = h->turn != NULL ? lua_newstate(limit_alloc, &h->memory) : NULL;
     if (h->L == NULL) {

@@ -9,6 +9,7 @@
 #include "script/host.h"
 #include "script/limit.h"
 #include "script/run.h"
+#include "script/turn.h"
 
 enum run_state {
     RUN_IDLE,    /* in the pool */
@@ -52,7 +53,8 @@ struct host {
     struct run *alive, *idle;
     struct run *ready, *ready_last;
     unsigned n_alive, n_idle;
-    uv_idle_t *turn; /* runs the ready queue once per turn of the loop */
+    uv_idle_t *turn; /* runs the ready queue, and what turn.h queues, once per turn of the loop */
+    struct turn *soon, **soon_end;
     struct limit_memory memory;
     struct limit_time time;
     bool closing;
@@ -85,6 +87,9 @@ void run_list_remove(struct run **list, struct run *r);
 void run_ready_add(struct host *h, struct run *r);
 void run_ready_remove(struct host *h, struct run *r);
 void run_leave_parent(struct run *r);
+
+/* turn.c */
+void turn_run(struct host *h);
 
 /* run.c */
 void run_close_all(struct host *h);

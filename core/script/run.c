@@ -364,7 +364,8 @@ void on_turn(uv_idle_t *idle)
             h->ready_last = NULL;
         resume(r, 2);
     }
-    if (h->ready == NULL)
+    turn_run(h);
+    if (h->ready == NULL && h->soon == NULL)
         uv_idle_stop(h->turn);
 }
 
@@ -399,9 +400,7 @@ static void deadline_arm(struct run *r)
         uv_unref((uv_handle_t *)r->timer);
     }
     r->timer->data = r;
-    uv_update_time(r->host->loop);
-    uint64_t left = run_time_left(r);
-    uv_timer_start(r->timer, on_deadline, left, 0);
+    uv_timer_start(r->timer, on_deadline, turn_after(r->host->loop, (double)run_time_left(r) / 1e3), 0);
     r->timer_on = true;
 }
 

@@ -171,3 +171,42 @@ ok, err = pcall(task.all, {
 check(not ok and err.code == "killed", "killed task: " .. tostring(err and err.code))
 
 print(n .. " checks")
+
+-- runs that wake each other again and again leave the loop time for everything else
+do
+  local notify, fs, time = require("notify"), require("fs"), require("time")
+  local a, b, rounds = notify.signal("ping"), notify.signal("pong"), 0
+  local function play(mine, other)
+    while true do
+      local seen = notify.count(mine)
+      notify.fire(other)
+      notify.wait(mine, seen, 60)
+      rounds = rounds + 1
+    end
+  end
+  local function busy(seconds)
+    while true do
+      local till = time.monotonic() + 0.003
+      while time.monotonic() < till do end
+      task.sleep(seconds)
+    end
+  end
+  for name, fns in pairs({
+    yield = { function() while true do task.sleep(0) end end, function() while true do task.sleep(0) end end },
+    compute = { function() busy(0.001) end, function() busy(0.001) end, function() busy(0) end },
+    signals = { function() play(a, b) end, function() play(b, a) end },
+  }) do
+    local ok = task.timeout(20, function()
+      local tasks = {}
+      for i, fn in ipairs(fns) do tasks[i] = task.start(fn) end
+      for _ = 1, 3 do
+        task.sleep(0.001)
+        fs.list("/tmp") -- by another thread: its end comes through the loop
+      end
+      for _, t in ipairs(tasks) do task.cancel(t) end
+      return true
+    end)
+    assert(ok, name .. ": the loop was kept")
+  end
+  assert(rounds > 2, "they played")
+end

@@ -166,7 +166,7 @@ def test_life():
     same([(a["name"], a["bytes"], a["content_type"]) for a in j["artifacts"]], [("list.csv", 8, "text/csv")])
     same(s.api(f"/api/v1/jobs/{j['job_id']}/artifacts/list.csv"), (200, b"a;b\n1;2\n"))
     check(s.api(f"/api/v1/jobs/{j['job_id']}/artifacts/..%2Flist.csv")[0] in (400, 404), "no way out of the folder")
-    same(list((s.data / "scratch").iterdir()), [], "scratch is gone")
+    check(wait_for(lambda: not list((s.data / "scratch").iterdir()), 10), "scratch is gone")
     j = s.ended(s.submit("twice"))
     check(j["error_code"] == "invalid" and "ran twice" in j["error"], j)
     # hostile ones: each ends one job, the worker stays

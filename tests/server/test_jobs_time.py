@@ -102,7 +102,7 @@ def test_what_waits_leave():
     j = s.ended(s.submit("greedy"), 60)
     same((j["status"], j["error_code"], j["attempt"]), ("failed", "limit", 1), j["error"])
     check("at its limit of 2097152 bytes" in j["error"], j["error"])
-    same(os.listdir(s.data / "scratch"), [], "scratch is gone")
+    check(wait_for(lambda: not os.listdir(s.data / "scratch"), 10), "scratch is gone")
     job_id = s.submit("chatterbox")
     same(s.ended(job_id, 60)["status"], "completed")
     n, size = s.sql("SELECT count(*), sum(length(message)) FROM job_events WHERE job_id = ? AND type = 'log'", (job_id,))[0]
