@@ -40,6 +40,14 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+static double cpu(void)
+{
+    struct rusage u;
+
+    getrusage(RUSAGE_SELF, &u);
+    return (double)u.ru_utime.tv_sec + 1e-6 * (double)u.ru_utime.tv_usec;
+}
+
 static int load(void)
 {
     const char *root = getenv("BENCH_DATA");
@@ -147,7 +155,7 @@ int main(int argc, char **argv)
 {
     size_t n = (size_t)(DAYS - TEST_DAYS) * SERIES, n_test = (size_t)TEST_DAYS * SERIES, at = 0;
     float *x = malloc((n + n_test) * F * sizeof *x);
-    double *y = malloc((n + n_test) * sizeof *y), t, se = 0, row[F], one, ours[4];
+    double *y = malloc((n + n_test) * sizeof *y), t, used, se = 0, row[F], one, ours[4];
     struct gbt_param p;
     struct gbt_rows rows;
     struct gbt_model *m;
@@ -173,6 +181,7 @@ int main(int argc, char **argv)
         return 1;
     rows = (struct gbt_rows){ { x, 1, n, F, F, 1 }, y, NULL };
     t = now();
+    used = cpu();
     if (gbt_train(&m, &p, &rows, NULL, NULL, NULL, NULL, par, &e) != 0) {
         printf("%s\n", e.text);
         return 1;
@@ -180,7 +189,7 @@ int main(int argc, char **argv)
     ours[0] = t = now() - t;
     getrusage(RUSAGE_SELF, &u);
     printf("train %zu x %d, %d rounds: %.2f s, cpu %.2f s, peak memory %ld MiB (data %zu)\n", n, F,
-           p.num_iterations, t, (double)u.ru_utime.tv_sec + 1e-6 * (double)u.ru_utime.tv_usec,
+           p.num_iterations, t, cpu() - used,
            u.ru_maxrss / 1024, (n + n_test) * (F * sizeof *x + sizeof *y) >> 20);
 
     t = now();
@@ -192,11 +201,12 @@ int main(int argc, char **argv)
     out = malloc((n + n_test) * sizeof *out);
     all = (struct gbt_matrix){ x, 1, n + n_test, F, F, 1 };
     t = now();
+    used = cpu();
     if (gbt_flat_predict(flat, &all, 0, out, par, &e) != 0)
         return 1;
     t = now() - t;
     ours[1] = (double)(n + n_test) / t;
-    printf("predict %zu rows: %.0f rows/s\n", n + n_test, (double)(n + n_test) / t);
+    printf("predict %zu rows: %.0f rows/s, cpu %.2f s\n", n + n_test, (double)(n + n_test) / t, cpu() - used);
     for (size_t i = n; i < n + n_test; i++)
         se += (out[i] - y[i]) * (out[i] - y[i]);
     ours[2] = sqrt(se / (double)n_test);

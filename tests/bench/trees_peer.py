@@ -21,9 +21,9 @@ param = dict(tree_method="hist", grow_policy="lossguide", max_leaves=31, max_dep
 model = xgb.train(param, train, rounds)
 print(f"xgboost {xgb.__version__}: train {time.time() - t:.2f} s, cpu {time.process_time() - cpu:.2f} s")
 everything = xgb.DMatrix(x, nthread=threads)
-t = time.time()
+t, cpu = time.time(), time.process_time()
 p = model.predict(everything)
-print(f"xgboost predict: {len(x) / (time.time() - t):.0f} rows/s")
+print(f"xgboost predict: {len(x) / (time.time() - t):.0f} rows/s, cpu {time.process_time() - cpu:.2f} s")
 t = time.time()
 for i in range(200):
     model.inplace_predict(x[i:i + 1])

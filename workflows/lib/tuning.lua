@@ -5,6 +5,7 @@
 -- first of them and is only read.
 
 local dataset = require("dataset")
+local dataset_features = require("dataset_features")
 local forecast = require("forecast")
 local json = require("json")
 local learn_tide = require("learn_tide")
@@ -40,12 +41,14 @@ function tuning.learnt(steps)
   return steps - (steps >= JUDGED_FROM and JUDGED_MONTHS or 1)
 end
 
--- The panels by span: one with all, of the others what differs.
+-- The panels by span, without what only trees see.
 local function panels(d, main, range, spans, progress)
-  local out = {}
+  local out, features = {}, {}
+  for name, v in pairs(dataset_features) do features[name] = v end
+  features.trees = {}
   for i, span in ipairs(spans) do
     progress((i - 1) / #spans)
-    out[span] = dataset.build(d, main, { from = range.first, to = range.last, span = span })
+    out[span] = dataset.build(d, main, { from = range.first, to = range.last, span = span, features = features })
   end
   return out
 end

@@ -7,7 +7,7 @@ local tune = require("tune")
 
 local tuning_space = {}
 
-local SPANS = { 3, 5, 7, 10, 15 } -- each is a panel of its own, made beforehand
+local SPANS = { 3, 7, 12 } -- each is a panel of its own, made beforehand: few
 local LAGS_MIN, LAGS_MAX = 3, 12
 
 --- The spans (months of the exponential means) that are tried.
