@@ -194,17 +194,18 @@ report_def.kind = {
   check = report_def.check,
   build = function(parts, g)
     local reports = {}
-    if #parts == 0 then return reports end
+    for path in pairs(g.files) do
+      local folder = path:match("^reports/([^/]+)/")
+      if folder and not g.files["reports/" .. folder .. "/report.lua"] then
+        bad("workflows/" .. path, "is in a folder without report.lua")
+      end
+    end
     local shared = assets(g.files)
     for _, part in ipairs(parts) do
       local rec = part.value
       check_templates(rec, g.files)
       rec.assets, rec.engines = shared, {}
       reports[rec.name] = rec
-    end
-    for path in pairs(g.files) do
-      local folder = path:match("^reports/([^/]+)/")
-      if folder and not reports[folder] then bad("workflows/" .. path, "is in a folder without report.lua") end
     end
     return reports
   end,

@@ -207,8 +207,11 @@ local function page_rows(rec, d, n)
     error("there is no column '" .. tostring(name) .. "' in a row of " .. rec.path .. "; it has "
       .. table.concat(names, ", "), 2)
   end }
-  local rows = d:query("SELECT * FROM result ORDER BY " .. (rec.page_order or "rowid") .. " LIMIT ?", { n })
-  for i = 1, #rows do setmetatable(rows[i], meta) end
+  local rows, i = {}, 0
+  for row in d:rows("SELECT * FROM result ORDER BY " .. (rec.page_order or "rowid") .. " LIMIT ?", { n }) do
+    i = i + 1
+    rows[i] = setmetatable(row, meta)
+  end
   return rows
 end
 

@@ -62,7 +62,8 @@ def fill(path, products=60, months=14, first="2025-01-01", seed=7, past=4):
         for i, m in enumerate(all_months):
             season = 1 + 0.45 * math.cos((int(m[5:7]) - 12) * math.pi / 6)
             lam = 0.0 if dead and i > 2 else base * season * (1 + trend * i)
-            sold = poisson(rng, max(0.0, lam))
+            lam = max(0.0, lam)
+            sold = poisson(rng, lam)
             out = rng.random() < 0.12
             availability = round(rng.uniform(0.1, 0.6), 3) if out else 1.0
             for part in range(min(sold, 3)):
