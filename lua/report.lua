@@ -2,6 +2,7 @@
 -- data folder with its files and a row of report_results. How one is made: report_make.lua; what
 -- workflows/reports/NAME/ may say: report_def.lua.
 
+local core_task = require("core.task")
 local crypto = require("crypto")
 local db = require("db")
 local def = require("report_def")
@@ -21,6 +22,7 @@ local FORMATS = { html = "text/html; charset=utf-8", csv = "text/csv; charset=ut
   xlsx = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" }
 local ALL = { "html", "csv", "xlsx", "json" }
 local CSV_MAX = 16 * 1024 * 1024
+local CREATE_SECONDS = 1800
 local PREVIEW_ROWS, PREVIEW_SECONDS, PREVIEW_BYTES = 1000, 5, 8 * 1024 * 1024
 local AROUND = 3 -- lines before and behind a wrong one
 local NULL = db.null
@@ -31,7 +33,7 @@ report.months = make.months
 -- A report that is wrong itself: the reader hears where, as its author would.
 local function plain_error(err)
   if type(err) == "table" and (err.code == "invalid" or err.code == "parse" or err.code == "nan"
-      or err.code == "limit" or err.code == "killed") then
+      or err.code == "limit" or err.code == "nomem" or err.code == "killed" or err.code == "timeout") then
     error(fail.new("internal_server_error", err.message, { reason = err.code }), 0)
   end
   error(err, 0)
@@ -39,6 +41,19 @@ end
 
 local function prefix(name, id)
   return "/api/v1/reports/" .. name .. "/results/" .. id
+end
+
+-- Makes a report in a run of its own: whatever its template does, the caller goes on, cleans up and can say
+-- why. true and the report, or false and the error.
+local function apart(g, name, opt, seconds, burst)
+  opt.scratch = make.scratch_path()
+  local ok, made, out = pcall(task.timeout, seconds, function()
+    core_task.limits(math.ceil(burst * 1000), math.ceil(seconds * 1000))
+    return pcall(make.report, g, name, opt)
+  end)
+  make.remove_scratch(opt.scratch)
+  if not ok then return false, made end -- stopped from outside
+  return made, out
 end
 
 local function links_of(row)
@@ -72,7 +87,8 @@ end
 --- Makes a report and keeps it.
 --- Waits.
 --- @param opt table { name, month, model_id, filters, parameters, formats = { "html", "csv", "xlsx", "json" }, by,
----   job_id, share_seconds = life of a link that needs no key, generation = the current one }
+---   job_id, share_seconds = life of a link that needs no key, generation = the current one, burst = seconds of
+---   computing between two waits }
 --- @return table  as report.get, with `share` (path of that link) and `csv_data` (nil above 16 MiB, or without csv)
 --- Raises: not_found, validation_error, no_predictions_found, model_not_found; internal_server_error (the report
 ---   itself is wrong: file, line, why); io, full, busy, cancelled
@@ -82,9 +98,9 @@ function report.create(opt)
   local folder = "reports/" .. id
   local formats = check_formats(opt.formats)
   fs.mkdir(folder)
-  local ok, out = pcall(make.report, opt.generation or generation.current(), opt.name, {
-    month = opt.month, model_id = opt.model_id, filters = opt.filters, parameters = opt.parameters, formats = formats,
-    folder = settings.data_root_dir .. "/" .. folder })
+  local ok, out = apart(opt.generation or generation.current(), opt.name, { month = opt.month, model_id = opt.model_id,
+    filters = opt.filters, parameters = opt.parameters, formats = formats,
+    folder = settings.data_root_dir .. "/" .. folder }, CREATE_SECONDS, opt.burst or settings.route_burst_seconds)
   if not ok then
     pcall(fs.remove, folder, { deep = true })
     plain_error(out)
@@ -119,6 +135,7 @@ end
 --- Source: ours
 function report.create_for(job, opt)
   opt.generation, opt.job_id, opt.by = job_run.context(job).generation, job.id, job.created_by
+  opt.burst = settings.job_burst_seconds
   return report.create(opt)
 end
 
@@ -306,14 +323,10 @@ function report.preview(name, opt)
     local own = "reports/" .. name .. "/" .. file
     over[g.files["reports/" .. file] and not g.files[own] and "reports/" .. file or own] = text
   end
-  local scratch = make.scratch_path() -- removed from here: a run that is stopped cannot clean up
-  local ok, made, out = pcall(task.timeout, PREVIEW_SECONDS, function()
-    return pcall(make.report, g, name, { is_preview = true, over = over, month = opt.month, model_id = opt.model_id,
-      filters = opt.filters, parameters = opt.parameters, rows_max = PREVIEW_ROWS, scratch = scratch })
-  end)
-  if not ok then out = made end -- stopped from outside
-  make.remove_scratch(scratch)
-  if not (ok and made) then
+  local ok, out = apart(g, name, { is_preview = true, over = over, month = opt.month, model_id = opt.model_id,
+    filters = opt.filters, parameters = opt.parameters, rows_max = PREVIEW_ROWS }, PREVIEW_SECONDS,
+    settings.route_burst_seconds)
+  if not ok then
     if type(out) == "table" and not ITS_OWN[rawget(out, "code")] then error(out, 0) end
     error(explain(out, g.files, over), 0)
   end

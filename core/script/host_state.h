@@ -34,7 +34,7 @@ struct run {
     uint64_t deadline_at; /* uv_now clock, ms; 0 = none */
     uint32_t burst_ms;
     enum err_code stop_code; /* why it must end, ERR_NONE when it need not */
-    char stop_why[128];
+    char stop_why[192];
     int failed;        /* status of the pcall below everything, LUA_OK while it is fine */
     struct err *error; /* filled when it failed; NULL unless it did */
     char *trace;       /* traceback of that, or NULL */

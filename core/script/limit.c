@@ -4,6 +4,7 @@
 #include "script/limit.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -117,9 +118,24 @@ void limit_memory_free(struct limit_memory *m)
     m->fresh = m->fresh_end = NULL;
 }
 
+/* The place in a script that a message can name: the innermost function with lines. */
+static void note_place(lua_State *L, struct limit_time *t)
+{
+    lua_Debug ar;
+
+    for (int level = 0; lua_getstack(L, level, &ar); level++) {
+        if (lua_getinfo(L, "Sl", &ar) != 0 && ar.currentline > 0) {
+            snprintf(t->where, sizeof t->where, "%s:%d: ", ar.short_src, ar.currentline);
+            return;
+        }
+    }
+}
+
 static void on_instruction(lua_State *L, lua_Debug *ar)
 {
     (void)ar;
+    if (watched != NULL && watched->where[0] == '\0')
+        note_place(L, watched);
     luaL_error(L, "stopped: the script was over its time budget or cancelled");
 }
 

@@ -57,6 +57,7 @@ struct limit_time {
     volatile uint32_t burst;           /* number of the burst on the stack; changes at each resume */
     volatile uint32_t budget_ticks;    /* of that burst; 0 = no limit */
     uint32_t seen_burst, ticks;        /* the signal's own */
+    char where[96];                    /* "file:line: " of the first instruction that was refused */
     timer_t timer;
     int has_timer;
 };

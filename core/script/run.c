@@ -67,6 +67,7 @@ void burst_enter(struct host *h, struct burst *saved, struct run *r, uint32_t bu
     saved->killed = t->killed;
     t->active = NULL; /* the signal must not see a half-made change */
     t->killed = 0;
+    t->where[0] = '\0';
     t->burst = saved->burst + 1;
     t->budget_ticks = (budget_ms + LIMIT_TICK_MS - 1) / LIMIT_TICK_MS;
     h->current = r;
@@ -263,7 +264,8 @@ static void resume(struct run *r, int n)
     if (killed && (status != LUA_OK || r->failed != LUA_OK) && r->stop_code == ERR_NONE) {
         r->stop_code = ERR_KILLED;
         snprintf(r->stop_why, sizeof r->stop_why,
-                 "the script computed for more than %" PRIu32 " ms without a wait", r->burst_ms);
+                 "%sthe script computed for more than %" PRIu32 " ms without a wait", h->time.where,
+                 r->burst_ms);
     }
     if (status == LUA_YIELD && r->stop_code == ERR_NONE && r->wait != NULL) {
         r->state = RUN_WAITING;

@@ -62,7 +62,8 @@ same(select(2, line:gsub("<circle", "")), 4)
 check(well_formed(chart.line({ labels = { "one" }, series = { { values = { 3 } } },
   inner = { low = { 1 }, high = { 5 } } })):find('class="inner"'), "a band at one point is a bar")
 well_formed(chart.line({ labels = {}, series = { { values = {} } } }))
-well_formed(chart.line({ labels = { "a", "b", "c" }, series = { { values = { -5, false, 5 } } }, group = ",", point = ".",
+well_formed(chart.line({ labels = { "a", "b", "c" }, series = { { values = { -5, false, 5 } } }, group = ",",
+  point = ".",
   unit = "%", decimals = 1 }))
 local many, values = {}, {}
 for i = 1, 120 do many[i], values[i] = ("month %03d"):format(i), i end

@@ -9,12 +9,12 @@ local function check(cond, what)
   if not cond then error("failed: " .. tostring(what), 2) end
 end
 
-local FORMS = 'group = " ", point = ",", currency = "R", date = "%d.%m.%Y", months = { "1", "2", "3", "4", "5", "6", "7", '
-  .. '"8", "9", "10", "11", "12" }'
+local FORMS = 'group = " ", point = ",", currency = "R", date = "%d.%m.%Y", '
+  .. 'months = { "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12" }'
 local WORDS = "return { ru = { " .. FORMS .. ', sales = "Продажи" }, en = { ' .. FORMS .. ', sales = "Sales" } }'
 local function declaration(more)
-  return 'return { title = "sales", months = "SELECT 1 AS month", query = "SELECT 1 AS a", columns = { { name = "a" } }'
-    .. (more or "") .. " }"
+  return 'return { title = "sales", months = "SELECT 1 AS month", query = "SELECT 1 AS a", '
+    .. 'columns = { { name = "a" } }' .. (more or "") .. " }"
 end
 local function files(change)
   local f = { ["words.lua"] = WORDS, ["reports/sales/report.lua"] = declaration(),
@@ -29,7 +29,8 @@ local function refused(change, part)
   local ok, err = pcall(g.build, files(change))
   n = n + 1
   if ok or type(err) ~= "table" or not err.message:find(part, 1, true) then
-    error("expected " .. part .. ", found " .. (ok and "no error" or tostring(type(err) == "table" and err.message or err)), 2)
+    local found = ok and "no error" or type(err) == "table" and err.message or tostring(err)
+    error("expected " .. part .. ", found " .. found, 2)
   end
 end
 
@@ -60,7 +61,8 @@ refused({ ["reports/sales/report.lua"] = "return { title = 'x' }" }, "months is 
 refused({ ["reports/Sales/report.lua"] = declaration() }, "NAME of small letters")
 
 -- words
-refused({ ["words.lua"] = "return { ru = { " .. FORMS .. ", a = 'x' }, en = { " .. FORMS .. " } }" }, "en.a is missing; ru has it")
+refused({ ["words.lua"] = "return { ru = { " .. FORMS .. ", a = 'x' }, en = { " .. FORMS .. " } }" },
+  "en.a is missing; ru has it")
 refused({ ["words.lua"] = "return { ru = { a = 'x' } }" }, " is missing")
 refused({ ["words.lua"] = "return { ru = { " .. FORMS .. ", a = 1 } }" }, "ru.a is a number")
 local list = words.of(made.words, "en")

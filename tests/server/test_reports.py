@@ -236,7 +236,7 @@ def test_preview(server):
     wrong = preview(server, "{{ nobody }}", 422)
     check("unknown name 'nobody'" in wrong["message"], wrong)
     wrong = preview(server, "\n{% for i = 1, 1e15 %}{% end %}", 422)
-    check(wrong["details"]["reason"] in ("killed", "timeout"), wrong)
+    same((wrong["details"]["reason"], wrong["details"]["line"]), ("killed", 2), wrong)
     wrong = preview(server, "{% for i = 1, 1e15 %}{{ i }}{% end %}", 422)
     check(wrong["details"]["reason"] in ("killed", "limit", "timeout"), wrong)
     wrong = preview(server, "{% for a in rows %}" * 8 + "{% end %}" * 8, 422)
@@ -310,6 +310,115 @@ def test_list_and_roles(server):
     same(server.get("/api/v1/reports")[0], 401)
 
 
+def sold(server, first, after):
+    return dict(server.sql("SELECT multiindex_id, sum(value) FROM fact_sales WHERE data_date >= ? AND data_date < ? GROUP BY 1",
+                           (first, after)))
+
+
+@with_shop
+def test_accuracy_report(server):
+    body = report(server, {"report_type": "accuracy_report"})
+    same((body["prediction_month"], body["records_count"]), ("2026-02", N), "the newest month whose sales are known")
+    rows = table(body["csv_data"])[1]
+    actual, before = sold(server, "2026-02-01", "2026-03-01"), sold(server, "2026-01-01", "2026-02-01")
+    three, year = sold(server, "2025-11-01", "2026-02-01"), sold(server, "2025-02-01", "2025-03-01")
+    for r in rows:
+        p, have = int(r["multiindex_id"]), actual.get(int(r["multiindex_id"]), 0)
+        same(float(r["actual"]), float(have))
+        check(abs(float(r["error"]) - (have - float(r["quantile_50"]))) < 1e-9, r)
+        same(float(r["naive"]), float(before.get(p, 0)))
+        check(abs(float(r["mean_3"]) - three.get(p, 0) / 3) < 1e-9, r)
+        same(float(r["seasonal_naive"]), float(year.get(p, 0)))
+        low, high = (int(float(r[q]) + 0.5) for q in ("quantile_05", "quantile_95"))
+        same(int(r["inside_90"]), int(low <= have <= high), r)
+    misses = [float(r["abs_error"]) for r in rows]
+    same(misses, sorted(misses, reverse=True), "the worst first")
+    page = raw(server, body["links"]["html"])[1].decode()
+    wape = "%.1f" % (100 * sum(misses) / sum(actual.values()))
+    check("<b>%s\u00a0%%</b>" % wape.replace(".", ",") in page, wape)
+    check("TiDE" in page and "41,0" in page, "the backtest of the training")
+    same(len(charts(page)), 4 + N)
+    first = report(server, {"report_type": "accuracy_report", "prediction_month": "2025-11-01", "filters": {"style": "Rock"}})
+    check(first["records_count"] < N, first)
+    server.change("DELETE FROM fact_predictions")
+    server.change("DELETE FROM prediction_results")
+    body = report(server, {"report_type": "accuracy_report"})
+    same((body["prediction_month"], body["records_count"]), ("2026-02", 0))
+    page = raw(server, body["links"]["html"])[1].decode()
+    check("TiDE" in page and "<tr><td>" in page, "the backtest alone")
+    server.change("DELETE FROM training_results")
+    report(server, {"report_type": "accuracy_report"}, status=404)
+
+
+@with_shop
+def test_inventory_report(server):
+    body = report(server, {"report_type": "inventory_report"})
+    same(body["prediction_month"], "2026-02")
+    rows = table(body["csv_data"])[1]
+    year = sold(server, "2025-03-01", "2026-03-01")
+    hand = dict(server.sql("SELECT multiindex_id, value FROM fact_stock WHERE data_date = '2026-03-01'"))
+    last = dict(server.sql("SELECT multiindex_id, max(data_date) FROM fact_sales GROUP BY 1"))
+    lost = dict(server.sql("SELECT multiindex_id, sum(lost_sales) FROM report_features WHERE data_date >= '2025-03-01' GROUP BY 1"))
+    money = dict(server.sql("SELECT multiindex_id, max(value) FROM fact_prices GROUP BY 1"))
+    same({int(r["multiindex_id"]) for r in rows},
+         {p for p in money if hand[p] > 0 or year.get(p, 0) > 0 or lost.get(p, 0) > 0})
+    ranked = sorted(rows, key=lambda r: (-float(r["revenue_12"]), int(r["multiindex_id"])))
+    total, before = sum(float(r["revenue_12"]) for r in rows), 0.0
+    for r in ranked:
+        p = int(r["multiindex_id"])
+        same((float(r["stock"]), float(r["sold_12"])), (float(hand[p]), float(year.get(p, 0))))
+        same(float(r["revenue_12"]), year.get(p, 0) * money[p])
+        same(float(r["lost_12"]), float(lost[p]))
+        want = "C" if float(r["revenue_12"]) <= 0 or before >= 0.95 * total else "A" if before < 0.8 * total else "B"
+        same(r["abc"], want, r)
+        before += float(r["revenue_12"])
+        dead = hand[p] > 0 and last.get(p, "2025-01-01") < "2025-09-01"
+        same(r["state"] == "dead", dead, r)
+        same(r["state"] == "out", hand[p] == 0 and year.get(p, 0) > 0, r)
+    check(any(r["state"] == "dead" for r in rows), "dead stock")
+    page = raw(server, body["links"]["html"])[1].decode()
+    check("мёртвый остаток" in page, "words")
+    charts(page)
+    longer = report(server, {"report_type": "inventory_report", "parameters": {"dead_months": 14}})
+    check(sum(r["state"] == "dead" for r in table(longer["csv_data"])[1]) < sum(r["state"] == "dead" for r in rows), "fewer")
+    dead = report(server, {"report_type": "inventory_report", "filters": {"state": ["dead", "out"]}})
+    same(dead["records_count"], sum(r["state"] in ("dead", "out") for r in rows))
+
+
+@with_shop
+def test_wrong_template_in_use(server):
+    page = (server.flows / "reports/prediction_report/page.html").read_text()
+    for text, want in (("{% for i = 1, 1e15 %}{% end %}", "page.html"),
+                       ("{% for r in rows %}\n{% if loop.index == 40 %}{{ r.nothing }}{% end %}{% end %}",
+                        "page.html:2: there is no column 'nothing'")):
+        old = generation(server)
+        server.write("reports/prediction_report/page.html", text)
+        check(wait_for(lambda: generation(server) != old, 20), "reloaded")
+        wrong = report(server, {"formats": ["html"]}, status=500)["error"]
+        if want:
+            check(want in wrong["message"], wrong)
+        job = server.ended(report(server, {"formats": ["html"]}, {"Prefer": "respond-async"}, 202)["job_id"], 60)
+        same(job["status"], "failed", job)
+        same(server.word(), "one", "the server goes on")
+        same(report(server, {"formats": ["csv"]})["records_count"], N, "other formats do not need the page")
+    old = generation(server)
+    server.write("reports/prediction_report/page.html", page)
+    check(wait_for(lambda: generation(server) != old, 20), "reloaded")
+    report(server)
+    same(server.sql("SELECT count(*) FROM report_results"), [(3,)], "nothing of those that failed")
+
+
+@with_shop
+def test_english(server):
+    out = subprocess.run([PLASTINKA, "report", "prediction_report", "--out", str(server.dir / "en.html"), "--data", str(server.data),
+                          "--language", "en"], stdout=subprocess.PIPE, text=True, timeout=60)
+    same(out.returncode, 0, out.stdout)
+    text = (server.dir / "en.html").read_text()
+    check('<html lang="en">' in text and "Forecast and order" in text and "March 2026" in text, text[:300])
+    head = re.search("<thead>.*?</thead>", text, re.S).group(0)
+    check(not re.search("[А-Яа-я]", head), head)
+
+
 def command(server, *args, cwd=None):
     return subprocess.run([PLASTINKA, "report", *args, "--data", str(server.data), "--workflows", str(server.flows)],
                           cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
@@ -348,4 +457,5 @@ def test_command(server):
 
 
 run(test_prediction_report, test_parameters_and_filters, test_months_and_models, test_as_a_job, test_shared_link, test_preview,
-    test_hot_reload, test_list_and_roles, test_command)
+    test_hot_reload, test_list_and_roles, test_command, test_accuracy_report, test_inventory_report, test_wrong_template_in_use,
+    test_english)
