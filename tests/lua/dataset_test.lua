@@ -95,7 +95,8 @@ same(p.n, N, "products")
 same(p.steps, T, "months")
 same(p.first .. p.last, month(1) .. month(T), "first and last")
 same(p:month(T + 1), "2025-03-01", "the month behind")
-same(table.concat(p.past:shape(), " "), "30 14 " .. #lib.features.past, "past covariates")
+local past = p:windows(T, { lags = 3 }).past
+same(table.concat(past:shape(), " "), "30 14 " .. #lib.features.past, "past covariates")
 same(table.concat(p:future(T + 2):shape(), " "), "30 16 4", "future covariates")
 same(p.units:get(3, 2), (3 * 7 + 12) % 11 + 0.0, "units of a product and month")
 same(p.units:get(30, 12), 0.0, "a product that is not there yet sells nothing")
@@ -103,7 +104,7 @@ check(p.seen:get(30, 12) ~= p.seen:get(30, 12), "and nothing is known of it")
 same(p.seen:isnan():sum(), 12 + 4 + 1.0, "cells before the first month; number 20 has nothing in month 1")
 same(p:ages(13):get(30), 1.0, "age in the first month")
 same(p:ages(12):get(30), 0.0, "age before it")
-same(p.past:isnan():sum(), 0.0, "no hole in covariates")
+same(past:isnan():sum(), 0.0, "no hole in covariates")
 
 -- "Rock / Pop" is two parts
 local parts = {}
@@ -129,7 +130,7 @@ local seen = scratch:query([[SELECT avg(units) FILTER (WHERE availability > 0) A
 local m, a = seen[1].m, 2 / 8
 local jazz = scratch:value("SELECT min(product) FROM item WHERE style = 'Jazz' AND recording_decade = '1970s'")
 for t = 2, T do m = (1 - a) * m + a * seen[t].m end
-near(p.past:get(jazz, T, 5), math.log(1 + m), "mean of a style and decade")
+near(p:windows(T, { lags = 3 }).past:get(jazz, T, 5), math.log(1 + m), "mean of a style and decade")
 
 -- ---- validity and weights ----
 local keep = p:keep(3, 1, T)

@@ -7,6 +7,7 @@ local db = require("db")
 local forecast = require("forecast")
 local forecast_publish = require("forecast_publish")
 local model_store = require("model_store")
+local settings = require("settings")
 
 local MONTHS_AHEAD_MAX = 36 -- between what is known and what is asked
 
@@ -41,7 +42,11 @@ return {
     job:progress(0.1, "preparing the dataset")
     local wanted = p.prediction_month
     local to = wanted and main:value("SELECT date(?, 'start of month', '-1 month')", { wanted }) or nil
-    local range = dataset.range(main, nil, to)
+    local from = note.first_month
+    if to and to < from then from = nil end
+    local range = dataset.range(main, from, to)
+    local root = settings.data_root_dir
+    dataset.take(root .. "/predictions/panel.db", root .. "/scratch/" .. job.id .. ".db")
     local panel = dataset.build(job:scratch(), main, { from = range.first, to = range.last, span = note.span,
       features = note.features, vocabulary = note.vocabulary, first_year = note.first_year })
     local before = wanted and months_between(main, range.last, wanted) - 1 or 0

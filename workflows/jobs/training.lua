@@ -48,6 +48,8 @@ return {
                                                  span = chosen.config.train_ds_config.span })
     job:step("prepare dataset", function()
       forecast.check(panel)
+      fs.mkdir(settings.data_root_dir .. "/predictions")
+      dataset.keep(scratch, settings.data_root_dir .. "/predictions/panel.db")
       return { products = panel.n, months = panel.steps, first = panel.first, last = panel.last }
     end)
     local learnt = job:step("backtest", function()

@@ -7,6 +7,7 @@
 
 local defaults = require("dataset_features")
 local json = require("json")
+local fs = require("fs")
 local tables = require("dataset_tables")
 local tensor = require("tensor")
 
@@ -40,8 +41,19 @@ local function load_cells(self)
   self.units = cells:pick(3, 1):copy()      -- (N, T), 0 before the first month
   self.seen = cells:pick(3, 2):copy()       -- NaN before the first month
   self.confidence = cells:pick(3, 3):copy()
+  self.all_past = nil
+end
+
+-- Past covariates of steps `from` to `to`: (N, steps, P). All of them are kept, for training cuts them often.
+local function past_of(self, from, to)
   local k = #self.features.past
-  self.past = k > 0 and matrix(self, list_of("p", k), 1, steps):fill_nan(0):reshape({ n, steps, k }) or nil
+  if k == 0 then return nil end
+  if from > 1 then
+    return matrix(self, list_of("p", k), from, to):fill_nan(0):reshape({ self.n, to - from + 1, k })
+  end
+  self.all_past = self.all_past
+    or matrix(self, list_of("p", k), 1, self.steps):fill_nan(0):reshape({ self.n, self.steps, k })
+  return to == self.steps and self.all_past or self.all_past:slice(2, 1, to):copy()
 end
 
 --- The months that can be learnt from.
@@ -85,27 +97,43 @@ end
 --- @param main db
 --- @param opt table? { from, to = months (see dataset.range), span = 7 (of the exponential weights, months),
 ---   features = list as in dataset_features.lua, vocabulary, first_year = what a model remembers }
---- @return panel  { n products, steps months, first, last month, units, seen, confidence (N, T), past
----   (N, T, P), static (N, S) or nil, vocabulary, first_year, features, span }
+--- @return panel  { n products, steps months, first, last month, units, seen, confidence (N, T), static (N, S) or nil,
+---   vocabulary, first_year, features, span }
 --- Raises: no_data (none, or products are missing)
 --- Source: ours
 function dataset.build(d, main, opt)
   opt = opt or {}
   local features, span = opt.features or defaults, math.tointeger(opt.span or 7)
   local range = dataset.range(main, opt.from, opt.to)
-  local size = tables.make(d, main, range, features, span)
+  local size = tables.make(d, main, range, features, span, opt.first_year)
   if size.n_products == 0 then
     no_data("no product was sold or in stock from " .. range.first .. " to " .. range.last)
   end
   local self = setmetatable({ d = d, n = size.n_products, steps = size.n_steps, first = range.first,
-    last = range.last, features = features, span = span, first_year = opt.first_year or size.first_year }, panel)
-  if opt.first_year and opt.first_year ~= size.first_year then
-    tables.features(d, features, span, opt.first_year)
-  end
+    last = range.last, features = features, span = span, first_year = size.first_year }, panel)
   self.vocabulary = opt.vocabulary or tables.vocabulary(d, features)
   self.static = tables.static(d, self.vocabulary, self.n)
   load_cells(self)
   return self
+end
+
+--- Keeps the tables of a panel in a file, for the next who wants the same.
+--- Waits.
+--- @param d db  scratch
+--- @param path string  replaced
+--- Raises: io, full
+--- Source: ours
+function dataset.keep(d, path)
+  d:backup(path, { pages = 8192 })
+end
+
+--- Begins a scratch database with the tables somebody kept. Whether they are the right ones, dataset.build sees.
+--- Waits.
+--- @param path string  of dataset.keep; none is fine
+--- @param scratch string  the file; one that is there stays
+--- Source: ours
+function dataset.take(path, scratch)
+  if fs.exists(path) and not fs.exists(scratch) then fs.copy(path, scratch) end
 end
 
 --- What is known of any month, whether it was or not yet.
@@ -115,14 +143,15 @@ end
 --- Source: ours
 function panel:future(n_steps)
   if not self.future_steps or self.future_steps < n_steps then
-    local x = tables.future(self.d, self.features, n_steps, self.first_year)
+    local x = tables.future(self.d, self.features, 1, n_steps, self.first_year)
     self.future_all, self.future_steps = x:reshape({ self.n, n_steps, #self.features.future }), n_steps
   end
   if self.future_steps == n_steps then return self.future_all end
   return self.future_all:slice(2, 1, n_steps):copy()
 end
 
---- The table tide learns from and continues: months 1 to `at`, and a month more of what is known ahead.
+--- The table tide learns from and continues: months 1 to `at` (when not training, only the last `lags`), and a
+--- month more of what is known ahead.
 --- Waits.
 --- @param at integer  months that are known
 --- @param conf table { lags, alpha (weight of what sold), months_min = 1 (with a sale, of the lags, for a window
@@ -130,11 +159,20 @@ end
 --- @return table  { target, past, future, static, weight, keep } as for tide
 --- Source: ours
 function panel:windows(at, conf)
-  local function known(x) return x and (at == self.steps and x or x:slice(2, 1, at):copy()) or nil end
-  local out = { target = known(self.units), past = known(self.past), static = self.static }
-  out.future = self:future(at + 1)
+  local is_training = conf.is_training ~= false
+  local from = is_training and 1 or math.max(1, at - conf.lags + 1)
+  local function known(x)
+    return from == 1 and at == self.steps and x or x:slice(2, from, at):copy()
+  end
+  local out = { target = known(self.units), past = past_of(self, from, at), static = self.static }
+  if from == 1 then
+    out.future = self:future(at + 1)
+  else
+    out.future = tables.future(self.d, self.features, from, at + 1, self.first_year)
+      :reshape({ self.n, at - from + 2, #self.features.future })
+  end
   if conf.is_seasonal == false then out.future = out.future * self:unseasonal() end
-  if conf.is_training == false then return out end
+  if not is_training then return out end
   out.keep = self:keep(conf.lags, conf.months_min or 1, at)
   if conf.alpha and conf.alpha > 0 then
     local z = out.target:log1p()
@@ -238,7 +276,7 @@ end
 function panel:extend(units)
   tables.extend(self.d, units)
   tables.features(self.d, self.features, self.span, self.first_year)
-  self.steps = self.steps + 1
+  self.steps, self.future_steps = self.steps + 1, nil
   load_cells(self)
 end
 

@@ -7,6 +7,7 @@
 --   group_…  exponentially weighted mean and variance of a group, month by month
 --   feature  the features of dataset_features.lua for each cell: columns p1, p2, … (past), x1, … (trees)
 
+local crypto = require("crypto")
 local json = require("json")
 local publish = require("upload_publish")
 
@@ -115,20 +116,45 @@ local function calculate(d, features, values)
   d:exec("CREATE UNIQUE INDEX feature_step ON feature(step, product)")
 end
 
---- Makes all tables from the stored facts.
+-- What the tables depend on: equal when nothing has to be made again.
+local function fingerprint(main, range, features, span, first_year)
+  local facts_now = main:query([[SELECT
+      (SELECT max(run_id) FROM processing_runs) AS run,
+      (SELECT count(*) || ' ' || total(recording_year) FROM dim_multiindex_mapping) AS items,
+      (SELECT count(*) || ' ' || total(value) FROM fact_sales WHERE data_date >= ?1) AS sales,
+      (SELECT count(*) || ' ' || total(availability) || ' ' || total(confidence) FROM report_features
+        WHERE data_date BETWEEN ?1 AND ?2) AS features,
+      (SELECT count(*) || ' ' || total(value) FROM fact_prices WHERE data_date BETWEEN ?1 AND ?2) AS prices]],
+    { range.first, range.last })
+  return crypto.sha256(json.encode({ facts_now, range, features, span, first_year, ATTRIBUTES },
+    { sorted = true }))
+end
+
+--- Makes all tables from the stored facts, unless they are there already.
 --- Waits.
 --- @param d db  scratch, opened with attach
 --- @param main db
 --- @param range table  { first, last } months, of tables.span
 --- @param features table  of dataset_features
 --- @param span integer  of the exponential weights, in months
+--- @param first_year integer?  years are counted from there; default: that of the first month
 --- @return table  { n_products, n_steps, first_year }
 --- Source: ours
-function tables.make(d, main, range, features, span)
-  facts(d, main, range)
-  local size = d:row([[SELECT (SELECT count(*) FROM item) AS n_products, count(*) AS n_steps, min(year) AS first_year
-    FROM month]])
-  tables.features(d, features, span, size.first_year)
+function tables.make(d, main, range, features, span, first_year)
+  first_year = first_year or math.tointeger(tonumber(range.first:sub(1, 4)))
+  local key = fingerprint(main, range, features, span, first_year)
+  local is_there = d:value("SELECT 1 FROM sqlite_schema WHERE name = 'panel_key'")
+    and d:value("SELECT 1 FROM panel_key WHERE key = ?", { key })
+  if not is_there then
+    d:script("DROP TABLE IF EXISTS panel_key; CREATE TABLE panel_key(key TEXT)")
+    facts(d, main, range)
+  end
+  local size = d:row("SELECT (SELECT count(*) FROM item) AS n_products, count(*) AS n_steps FROM month")
+  size.first_year = first_year
+  if not is_there then
+    tables.features(d, features, span, size.first_year)
+    d:exec("INSERT INTO panel_key VALUES (?)", { key })
+  end
   return size
 end
 
@@ -144,16 +170,17 @@ function tables.features(d, features, span, first_year)
   calculate(d, features, { span = span, first_year = first_year })
 end
 
---- What is known of every product in each of the first `n_steps` months, whenever it may be: a row for each
---- product and step.
+--- What is known of every product in the months `from` to `to`, whenever they may be: a row for each product and
+--- step.
 --- Waits.
 --- @param d db
 --- @param features table
---- @param n_steps integer
+--- @param from integer  step
+--- @param to integer
 --- @param first_year integer
---- @return tensor  (products * n_steps, features)
+--- @return tensor  (products * steps, features)
 --- Source: ours
-function tables.future(d, features, n_steps, first_year)
+function tables.future(d, features, from, to, first_year)
   local columns = {}
   for i, f in ipairs(features.future) do
     columns[i] = fill(f.sql, { first_year = first_year, span = 0 })
@@ -162,7 +189,8 @@ function tables.future(d, features, n_steps, first_year)
         UNION ALL SELECT step + 1, date(data_date, '+1 month') FROM m WHERE step < ?),
       month AS (SELECT step, CAST(substr(data_date, 1, 4) AS INTEGER) AS year,
                        CAST(substr(data_date, 6, 2) AS INTEGER) AS number FROM m)
-    SELECT ]] .. table.concat(columns, ", ") .. " FROM item CROSS JOIN month ORDER BY product, step", { n_steps }))
+    SELECT ]] .. table.concat(columns, ", ") .. [[ FROM item CROSS JOIN month WHERE step >= ?
+    ORDER BY product, step]], { to, from }))
 end
 
 --- The parts of the static attributes that get a column: learnt here, or as a model remembers them.
@@ -220,6 +248,7 @@ end
 --- @param units tensor  (products)
 --- Source: ours
 function tables.extend(d, units)
+  d:exec("DELETE FROM panel_key")
   local list, values = {}, units:table()
   list[1] = { [[INSERT INTO month SELECT step + 1, date(data_date, '+1 month'),
       CAST(substr(date(data_date, '+1 month'), 1, 4) AS INTEGER),
