@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The monthly cycle: how right its forecasts are on a real shop, and how long training takes. About five minutes.
+"""The monthly cycle: how right its forecasts are on a real shop, and how long training takes. About five minutes;
+cycle_bench.py shop, large or growth is a part of it.
 
 1. $BENCH_DATA/online-retail-store (a real shop's year) is uploaded and trained on over the API. The last three months
    are forecast from what was known before each; every forecast's error is sum |forecast - sold| / sum sold (WAPE).
@@ -131,8 +132,9 @@ def growth():
     figure("training 16 times the titles, times as long", times[2] / times[0], 16, 1, "lower")
 
 
-began = time.monotonic()
-real_shop()
-large_shop()
-growth()
-print("%.0f s in all" % (time.monotonic() - began))
+if __name__ == "__main__":
+    began = time.monotonic()
+    parts = {"shop": real_shop, "large": large_shop, "growth": growth}
+    for part in sys.argv[1:] or parts:
+        parts[part]()
+    print("%.0f s in all" % (time.monotonic() - began))

@@ -5,6 +5,7 @@
 -- level = ln(1 + blended forecast), known = 1 where the product counts }.
 
 local json = require("json")
+local task = require("task")
 local tensor = require("tensor")
 
 local blend = {}
@@ -62,6 +63,7 @@ end
 
 --- Chooses weights by past months: the members are added one by one, each time the one that helps most. The
 --- first part of every member of `prior` is there before.
+--- Waits (others go first now and then).
 --- @param months table  in their order
 --- @param names table  members all months have
 --- @param prior table?  names
@@ -84,6 +86,7 @@ function blend.choose(months, names, prior)
       if not lowest or s < lowest then best, lowest = name, s end
     end
     add(best)
+    task.sleep(0) -- others of this process want to live, too
   end
   local out = {}
   for name, n in pairs(counts) do out[name] = n / parts end
@@ -132,6 +135,7 @@ local function offsets(months, levels)
       row[i] = m > 0 and value(only(z, mask):quantile(wide)) or 0
     end
     out.offsets[b] = row
+    task.sleep(0)
   end
   return out
 end
@@ -175,16 +179,24 @@ function blend.quantiles(q50, spread, c, widen, ceiling)
   return tensor.concat(columns, 2)
 end
 
+local function with_middle(offsets_of)
+  local out = {}
+  for b, row in ipairs(offsets_of) do out[b] = { row[1], 0, row[2] } end
+  return out
+end
+
 -- The share of what came that lay within the outer levels.
 local function coverage(m, c, widen)
-  local q = blend.quantiles(m.q50, m.spread, c, widen, m.ceiling)
-  local low, high = q:pick(2, 1):copy(), q:pick(2, #c.offsets[1]):copy()
+  local q = blend.quantiles(m.q50, m.spread, { edges = c.edges, widen = 1, offsets = with_middle(c.offsets) }, widen,
+    m.ceiling)
+  local low, high = q:pick(2, 1):copy(), q:pick(2, 3):copy()
   return (low:le(m.y) * m.y:le(high) * m.known):sum() / math.max(1, m.known:sum())
 end
 
 --- Learns how far off forecasts are: by how much a product is expected to sell, quantiles of the error in units of
 --- its spread; and how much wider they must be because the next month is none of those seen: each month is
 --- forecast by the others, and the smallest of STEPS that keeps the promise is taken.
+--- Waits (others go first now and then).
 --- @param months table  array of { y, q50 (N), spread (N), known (N) of 0 and 1, ceiling (N)? }
 --- @param levels table
 --- @return table  plain data, for blend.quantiles: { edges = list of borders of ln(1 + expected), offsets =
@@ -199,8 +211,7 @@ function blend.calibrate(months, levels)
   for i in ipairs(months) do
     local rest = {}
     for k, m in ipairs(months) do if k ~= i then rest[#rest + 1] = m end end
-    others[i] = offsets(rest, levels)
-    others[i].widen = 1
+    others[i] = offsets(rest, { levels[1], levels[#levels] })
   end
   for _, step in ipairs(STEPS) do
     local sum = 0
