@@ -195,6 +195,7 @@ function send.file(r, p)
     error({ code = "invalid", message = "a file outside of the data folder: " .. p.path }, 0)
   end
   local ok, message, code = r:reply_file(p.path, p.opt)
+  if p.opt.once then pcall(require("fs").remove, p.path) end
   if not ok and code == "notfound" then error(fail.not_found("there is no such file"), 0) end
   must(r, ok, message, code)
 end

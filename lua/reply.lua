@@ -68,7 +68,7 @@ end
 --- A file, with ETag, ranges and conditional requests. It must be below the data folder.
 --- @param path string
 --- @param opt table? { content_type, download = name the client saves it under, cache = Cache-Control,
----   immutable = false }
+---   immutable = false, once = false (the file was made for this answer and is removed when it is open) }
 --- @return reply
 --- Raises: not_found (a path that leads upwards)
 --- Source: RFC 9110, 13 and 14

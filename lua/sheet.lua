@@ -83,14 +83,14 @@ function sheet.info(file, opt)
   return info
 end
 
---- Writes the rows of a query into a file for people. Texts are never formulas: in csv one that looks
---- like it gets an apostrophe in front.
+--- Writes the rows of a query into a file for people, or for programs (parquet). Texts are never formulas:
+--- in csv one that looks like it gets an apostrophe in front.
 --- Waits; cancellable.
---- @param opt table { db, file = path, sql, args = as of db:query, format = "xlsx" | "csv" (default: by the
----   path), columns = array of { title, style = "plain" | "whole" | "money" | "percent" | "date" | "time",
----   width = in characters } (default: the names of the query's columns), sheet = name of the tab,
----   separator = "," (csv), mark = false (csv begins with a byte-order mark, which Excel wants), created = Unix
----   seconds that the workbook gives as its birth (default: now; given, equal rows make equal files), temp_dir }
+--- @param opt table { db, file = path, sql, args = as of db:query, format = "xlsx" | "csv" | "parquet" (default: by
+---   the path), columns = array of { title, style = "plain" | "whole" | "integer" | "number" | "money" |
+---   "percent" | "date" | "time" (parquet: it is the type, plain and time are text), width = in characters }
+---   (default: the names of the query's columns), sheet = name of the tab, separator = "," (csv),
+---   mark = false (csv begins with a byte-order mark, which Excel wants), created = Unix seconds that the workbook gives as its birth (default: now; given, equal rows make equal files), temp_dir }
 --- @return integer  rows written, without the header
 --- Raises: invalid, shape, parse, limit, io, full, nomem, notfound, busy, cancelled
 function sheet.write(opt)
@@ -98,7 +98,7 @@ function sheet.write(opt)
   local rows, message, code = core.write(opt.db.box, {
     path = opt.file, sql = opt.sql, sheet = opt.sheet, columns = opt.columns, mark = opt.mark,
     separator = opt.separator, temp_dir = opt.temp_dir, created = opt.created,
-    format = opt.format or (opt.file:lower():match("%.csv$") and "csv" or "xlsx"),
+    format = opt.format or opt.file:lower():match("%.(csv)$") or opt.file:lower():match("%.(parquet)$") or "xlsx",
   }, opt.args)
   if not rows then fail(opt.file, opt.name, message, code) end
   return rows

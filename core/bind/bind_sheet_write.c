@@ -2,7 +2,7 @@
  * bind_sheet_write.c - core.sheet.write(db, opt [, args]) --> rows
  *
  * Writes what a query gives into a workbook or csv, on a thread of the database, without a Lua
- * value per cell. opt: path sql format ("xlsx", "csv") sheet created temp_dir separator mark columns;
+ * value per cell. opt: path sql format ("xlsx", "csv", "parquet") sheet created temp_dir separator mark columns;
  * columns: array of {title, style, width}. Without columns the names of the query's are the titles.
  * Waits.
  */
@@ -143,7 +143,8 @@ static int choice(lua_State *L, int index, const char *field, const char *const 
 static void read_columns(lua_State *L, int index, int keep, struct sheet_write_options *o)
 {
     static const char *const STYLES[] = {
-        "plain", "whole", "money", "percent", "date", "time", NULL,
+        "plain", "whole", "money", "percent", "date", "number", "integer", "time",
+        NULL,
     };
     struct sheet_write_column *columns;
     int top = lua_gettop(L);
@@ -172,7 +173,7 @@ static void read_columns(lua_State *L, int index, int keep, struct sheet_write_o
 
 int bind_sheet_write(lua_State *L)
 {
-    static const char *const FORMATS[] = { "xlsx", "csv", NULL };
+    static const char *const FORMATS[] = { "xlsx", "csv", "parquet", NULL };
     struct db_box *db = bind_db_check(L);
     struct sheet_write_options o = { 0 };
     const char *path, *sql, *separator;
@@ -187,7 +188,7 @@ int bind_sheet_write(lua_State *L)
     path = bind_sheet_text(L, 2, 4, "path");
     sql = bind_sheet_text(L, 2, 4, "sql");
     luaL_argcheck(L, path != NULL && sql != NULL, 2, "a path and sql expected");
-    o.format = choice(L, 2, "format", FORMATS) == 0 ? SHEET_WRITE_XLSX : SHEET_WRITE_CSV;
+    o.format = (enum sheet_write_format)choice(L, 2, "format", FORMATS); /* in this order */
     o.sheet = bind_sheet_text(L, 2, 4, "sheet");
     o.temp_dir = bind_sheet_text(L, 2, 4, "temp_dir");
     separator = bind_sheet_text(L, 2, 4, "separator");

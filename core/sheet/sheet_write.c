@@ -1,6 +1,6 @@
 /*
- * sheet_write.c - see sheet_write.h. Cells go straight on: to libxlsxwriter, which keeps one row,
- * or into a buffer that is written out when it has grown.
+ * sheet_write.c - see sheet_write.h. Cells go straight on: to libxlsxwriter, which keeps one row, to
+ * parquet_write.c, or into a buffer that is written out when it has grown.
  */
 #include "sheet/sheet_write.h"
 
@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "base/typed.h"
+#include "sheet/parquet_write.h"
 #include "sheet/sheet_row.h"
 
 #define CSV_FLUSH_BYTES (256u << 10)
@@ -36,6 +37,7 @@ struct sheet_write {
     lxw_worksheet *sheet;
     lxw_format *formats[SHEET_STYLE_COUNT];
     struct buf text; /* libxlsxwriter wants a NUL */
+    struct parquet_write *parquet;
     int fd;          /* csv is written to it; xlsx: it only holds the place */
     /* csv */
     char separator;
@@ -61,7 +63,8 @@ static int fail_xlsx(const struct sheet_write *w, lxw_error code, struct err *e)
 static int open_xlsx(struct sheet_write *w, const struct sheet_write_options *o, struct err *e)
 {
     static const char *const CODES[SHEET_STYLE_COUNT] = {
-        NULL, "#,##0", "#,##0.00", "0.0%", "yyyy-mm-dd", "yyyy-mm-dd hh:mm:ss",
+        NULL, "#,##0", "#,##0.00", "0.0%", "yyyy-mm-dd", "General", "General",
+        "yyyy-mm-dd hh:mm:ss",
     };
     lxw_workbook_options options = { .constant_memory = 1, .tmpdir = (char *)o->temp_dir };
     lxw_format *bold;
@@ -140,6 +143,30 @@ static int open_csv(struct sheet_write *w, const struct sheet_write_options *o, 
     return sheet_write_next(w, e);
 }
 
+static int open_parquet(struct sheet_write *w, const struct sheet_write_options *o, struct err *e)
+{
+    static const enum parquet_type TYPES[SHEET_STYLE_COUNT] = {
+        PARQUET_TEXT, PARQUET_WHOLE, PARQUET_NUMBER, PARQUET_NUMBER,
+        PARQUET_DATE, PARQUET_NUMBER, PARQUET_WHOLE, PARQUET_TEXT,
+    };
+    const char **names = mem_zero(o->n_columns, sizeof *names);
+    enum parquet_type *types = mem_zero(o->n_columns, sizeof *types);
+    int rc = -1;
+
+    if (names == NULL || types == NULL) {
+        err_set(e, ERR_NOMEM, "out of memory");
+    } else {
+        for (size_t i = 0; i < o->n_columns; i++) {
+            names[i] = o->columns[i].title;
+            types[i] = TYPES[o->columns[i].style];
+        }
+        rc = parquet_write_open(&w->parquet, w->path, names, types, o->n_columns, e);
+    }
+    mem_free(names);
+    mem_free(types);
+    return rc;
+}
+
 int sheet_write_open(struct sheet_write **w, const char *path,
                      const struct sheet_write_options *o, struct err *e)
 {
@@ -169,7 +196,9 @@ int sheet_write_open(struct sheet_write **w, const char *path,
     }
     for (size_t i = 0; i < o->n_columns; i++)
         n->styles[i] = o->columns[i].style;
-    if ((o->format == SHEET_WRITE_XLSX ? open_xlsx(n, o, e) : open_csv(n, o, e)) != 0) {
+    if ((o->format == SHEET_WRITE_XLSX  ? open_xlsx(n, o, e)
+         : o->format == SHEET_WRITE_CSV ? open_csv(n, o, e)
+                                        : open_parquet(n, o, e)) != 0) {
         sheet_write_drop(n);
         return -1;
     }
@@ -186,7 +215,7 @@ static int begin_cell(struct sheet_write *w, struct err *e)
     if (w->book != NULL && w->row >= SHEET_ROWS_MAX)
         return err_set(e, ERR_LIMIT, "more than %d rows, which is all a sheet can have",
                        SHEET_ROWS_MAX);
-    if (w->book == NULL && w->column > 0 && buf_addc(&w->out, w->separator, e) != 0)
+    if (w->fd >= 0 && w->book == NULL && w->column > 0 && buf_addc(&w->out, w->separator, e) != 0)
         return -1;
     w->column++;
     return 0;
@@ -274,6 +303,8 @@ int sheet_write_text(struct sheet_write *w, const char *p, size_t n, struct err 
         return err_set(e, ERR_PARSE, "row %lld: text that is not UTF-8", (long long)w->row + 1);
     if (begin_cell(w, e) != 0)
         return -1;
+    if (w->parquet != NULL)
+        return parquet_write_text(w->parquet, w->column - 1, p, n, e);
     if (w->book == NULL)
         return csv_text(w, p, n, e);
     size_t at = w->column - 1;
@@ -310,6 +341,8 @@ int sheet_write_number(struct sheet_write *w, double x, struct err *e)
         return -1;
     if (!isfinite(x))
         return 0;
+    if (w->parquet != NULL)
+        return parquet_write_number(w->parquet, w->column - 1, x, e);
     if (w->book == NULL)
         return buf_add(&w->out, text, typed_of_float(text, x), e);
     size_t at = w->column - 1;
@@ -323,6 +356,8 @@ int sheet_write_whole(struct sheet_write *w, int64_t x, struct err *e)
     char text[32];
     int n;
 
+    if (w->parquet != NULL)
+        return begin_cell(w, e) != 0 ? -1 : parquet_write_whole(w->parquet, w->column - 1, x, e);
     if (w->book == NULL) {
         n = snprintf(text, sizeof text, "%lld", (long long)x);
         return begin_cell(w, e) != 0 ? -1 : buf_add(&w->out, text, (size_t)n, e);
@@ -343,6 +378,8 @@ int sheet_write_next(struct sheet_write *w, struct err *e)
 {
     w->row++;
     w->column = 0;
+    if (w->parquet != NULL)
+        return parquet_write_next(w->parquet, e);
     if (w->book != NULL)
         return 0;
     if (buf_adds(&w->out, "\r\n", e) != 0)
@@ -409,6 +446,12 @@ int sheet_write_close(struct sheet_write *w, struct err *e)
 
     if (w == NULL)
         return 0;
+    if (w->parquet != NULL) {
+        rc = parquet_write_close(w->parquet, e);
+        w->parquet = NULL;
+        free_all(w);
+        return rc;
+    }
     if (w->book != NULL) {
         lxw_error code = workbook_close(w->book);
         if (code != LXW_NO_ERROR)
@@ -429,6 +472,7 @@ void sheet_write_drop(struct sheet_write *w)
 {
     if (w == NULL)
         return;
+    parquet_write_drop(w->parquet);
     if (w->book != NULL)
         lxw_workbook_free(w->book);
     if (w->fd >= 0)

@@ -1,6 +1,6 @@
 /*
- * sheet_write.h - writes a table for people: a workbook (.xlsx) or text (.csv), row by row, in
- * bounded memory.
+ * sheet_write.h - writes a table for people: a workbook (.xlsx) or text (.csv), or for programs
+ * (.parquet), row by row, in bounded memory.
  *
  * Nothing written is ever a formula. In a workbook every text is a text cell. In csv a text that a
  * table program would take for a formula (first byte = + - @ tab CR LF) gets an apostrophe in
@@ -15,15 +15,21 @@
 
 #include "base/err.h"
 
-enum sheet_write_format { SHEET_WRITE_XLSX, SHEET_WRITE_CSV };
+enum sheet_write_format { SHEET_WRITE_XLSX, SHEET_WRITE_CSV, SHEET_WRITE_PARQUET };
 
-/* How a workbook shows a column. Values that do not fit stay as they are. */
+/*
+ * How a workbook shows a column. Values that do not fit stay as they are. In parquet it is the type:
+ * whole numbers (whole, integer), dates, numbers (number, money, percent), text (plain, time); there
+ * values that do not fit are `invalid`.
+ */
 enum sheet_style {
     SHEET_STYLE_PLAIN,
     SHEET_STYLE_WHOLE,    /* 1 234 */
     SHEET_STYLE_MONEY,    /* 1 234.50 */
     SHEET_STYLE_PERCENT,  /* 0.25 is 25.0 % */
     SHEET_STYLE_DATE,     /* text "YYYY-MM-DD" becomes a date cell */
+    SHEET_STYLE_NUMBER,   /* as plain */
+    SHEET_STYLE_INTEGER,  /* as plain: years, keys */
     SHEET_STYLE_TIME,     /* text "YYYY-MM-DD hh:mm:ss" becomes a date cell */
     SHEET_STYLE_COUNT
 };

@@ -132,11 +132,13 @@ same(main:value("SELECT count(*) FROM dim_multiindex_mapping WHERE artist = 'Q'"
 local owing = build((catalogue_text:gsub('{ column = "count", reason = "negative".-},\n', "", 1)))
 main:script("DELETE FROM data_months; DELETE FROM processing_runs")
 r = upload({ file("stock", { item("A", 1000, "2025-01-01", -2), item("B", 500, "2025-01-01", 9) }),
-             file("sales", { item("A", 1000, "2025-01-01", "2025-04-20"), item("B", 500, "2025-01-01", "2025-04-30") }) },
+             file("sales", { item("A", 1000, "2025-01-01", "2025-04-20"),
+                             item("B", 500, "2025-01-01", "2025-04-30") }) },
   nil, nil, owing)
 same(r.stock_warnings, 30, "-1 on 20 days, -2 on 10")
 same(main:value("SELECT stock_warnings FROM data_months"), 30, "stored")
-same(main:value("SELECT min(availability) || ' ' || min(confidence) FROM report_features"), "0.0 0.0", "levels end at 0")
+same(main:value("SELECT min(availability) || ' ' || min(confidence) FROM report_features"), "0.0 0.0",
+  "levels end at 0")
 
 -- counts nobody can have are no facts; sums of what is left cannot run over
 main:script("DELETE FROM data_months; DELETE FROM processing_runs; DELETE FROM fact_sales; DELETE FROM fact_stock")
@@ -150,7 +152,7 @@ r = upload({ file("stock", { item("A", 1000, "2025-01-01", "9223372036854775807"
                              item("E", "9000000000000000000", "2025-01-01", "2025-04-30") }) })
 same(r.rejected_by_reason["count too_large"], 2, "two are too large")
 same(r.rejected_by_reason["count negative"], 1, "one is negative")
-same(main:value("SELECT max(value) FROM fact_stock"), 2000000001.0, "a thousand million twice, and the one that was sold")
+same(main:value("SELECT max(value) FROM fact_stock"), 2000000001.0, "a thousand million twice, and what was sold")
 same(main:value("SELECT max(value) FROM fact_prices"), 9e18, "its price")
 
 -- a broken profile is refused with its place

@@ -10,18 +10,7 @@ import golden_upload as golden
 import upload_support as support
 from http_support import check, run, same, wait_for
 from jobs_support import Jobs
-
-HEAD = "Штрихкод;Исполнитель;Альбом;Конверт;Цена, руб.;Тип;Год записи;Год выпуска;Стиль;Дата создания;"
-
-
-def table(folder, name, kind, rows, head=HEAD):
-    """rows: [artist, price, created, last column]."""
-    path = os.path.join(folder, name)
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(head + ("Экземпляры" if kind == "stock" else "Дата заказа") + "\n")
-        for n, (artist, price, created, last) in enumerate(rows):
-            f.write("%d;%s;Альбом %d;SS;%s;Оригинал;1980;1980;Rock;%s;%s\n" % (n, artist, n, price, created, last))
-    return [kind, path, name]
+from upload_support import HEAD, table
 
 
 def month(folder, number, n=3, head=HEAD):

@@ -197,3 +197,16 @@ def compare_step(expect, outcome, db_path, before, rejects_text):
         else:
             wrong += compare_rejects(rejects_text, expect["rejected"], expect.get("by_stem", False))
     return wrong, n_cells
+
+
+HEAD = "Штрихкод;Исполнитель;Альбом;Конверт;Цена, руб.;Тип;Год записи;Год выпуска;Стиль;Дата создания;"
+
+
+def table(folder, name, kind, rows, head=HEAD):
+    """rows: [artist, price, created, last column]."""
+    path = os.path.join(folder, name)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(head + ("Экземпляры" if kind == "stock" else "Дата заказа") + "\n")
+        for n, (artist, price, created, last) in enumerate(rows):
+            f.write("%d;%s;Альбом %d;SS;%s;Оригинал;1980;1980;Rock;%s;%s\n" % (n, artist, n, price, created, last))
+    return [kind, path, name]

@@ -137,6 +137,43 @@ static void refused(void)
     unlink(good);
 }
 
+/* What does not fit the type of a column is an error that says where. */
+static void columns_of_types(void)
+{
+    static const struct sheet_write_column TYPED[] = {
+        { "т", SHEET_STYLE_PLAIN, 0 }, { "d", SHEET_STYLE_DATE, 0 }, { "n", SHEET_STYLE_INTEGER, 0 },
+        { "x", SHEET_STYLE_NUMBER, 0 },
+    };
+    static const struct sheet_write_column TWICE[] = { { "a", SHEET_STYLE_PLAIN, 0 }, { "a", SHEET_STYLE_PLAIN, 0 } };
+    static const char *const BAD[][2] = {
+        { "VALUES (NULL, NULL, NULL, NULL), (1, NULL, NULL, NULL)", "row 2, т: a number, text expected" },
+        { "VALUES ('a', '5.3.2025', NULL, NULL)", "row 1, d: a text that is none, date expected" },
+        { "VALUES ('a', '2025-02-29', NULL, NULL)", "row 1, d: a text that is none, date expected" },
+        { "VALUES ('a', NULL, 0.5, NULL)", "row 1, n: a number, whole number expected" },
+        { "VALUES ('a', NULL, 1e300, NULL)", "row 1, n: a number, whole number expected" },
+        { "VALUES ('a', NULL, NULL, 'x')", "row 1, x: a text, number expected" },
+    };
+    const char *path = make_path("p.parquet");
+    struct sheet_write_options o = { .format = SHEET_WRITE_PARQUET, .columns = TYPED, .n_columns = 4 };
+    struct err e;
+
+    for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) {
+        CHECK_INT(write_query(path, o, BAD[i][0], &e), -1);
+        CHECK_INT(e.code, ERR_INVALID);
+        CHECK_STR(e.text, BAD[i][1]);
+        CHECK(access(path, F_OK) != 0);
+    }
+    CHECK_INT(write_query(path, o, "VALUES ('=1', '1969-12-31', 2.0, 3), (NULL, NULL, NULL, 9e999)", &e), 2);
+    o.columns = TWICE;
+    o.n_columns = 2;
+    CHECK_INT(write_query(path, o, "VALUES (1, 2)", &e), -1);
+    CHECK_STR(e.text, "two columns are called a");
+    CHECK_INT(write_query("/nowhere/x.parquet", (struct sheet_write_options){ .format = SHEET_WRITE_PARQUET,
+              .columns = TYPED, .n_columns = 4 }, "VALUES (1, 2, 3, 4)", &e), -1);
+    CHECK_INT(e.code, ERR_NOTFOUND);
+    unlink(path);
+}
+
 /* Every allocation of ours fails in turn: no file stays, nothing is lost. */
 static void out_of_memory(void)
 {
@@ -144,13 +181,18 @@ static void out_of_memory(void)
     struct sheet_write_options o = { .columns = COLUMNS, .n_columns = 5 };
     struct err e;
 
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
+        static const struct sheet_write_column TYPED[] = {
+            { "a", SHEET_STYLE_PLAIN, 0 }, { "b", SHEET_STYLE_DATE, 0 }, { "c", SHEET_STYLE_INTEGER, 0 },
+            { "d", SHEET_STYLE_NUMBER, 0 }, { "e", SHEET_STYLE_WHOLE, 0 },
+        };
         size_t n = 1;
         int64_t rc = -1;
-        o.format = i == 0 ? SHEET_WRITE_XLSX : SHEET_WRITE_CSV;
+        o.format = (enum sheet_write_format)i;
+        o.columns = o.format == SHEET_WRITE_PARQUET ? TYPED : COLUMNS;
         for (; rc < 0 && n < 100; n++) {
             mem_fail_at(n);
-            rc = write_query(path, o, DATA, &e);
+            rc = write_query(path, o, o.columns == TYPED ? "VALUES ('x', '2025-03-05', 3, 0.5, NULL)" : DATA, &e);
             mem_fail_at(0);
             CHECK_INT(mem_live(), 0);
             CHECK_INT(access(path, F_OK) == 0, rc >= 0);
@@ -168,6 +210,7 @@ int main(void)
     workbook();
     text();
     refused();
+    columns_of_types();
     out_of_memory();
     sqlite3_close(db);
     CHECK_INT(mem_live(), 0);

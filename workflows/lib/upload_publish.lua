@@ -175,8 +175,8 @@ function publish.publish(d, main, up)
       VALUES (:job, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), 'completed', :files, :hash, :snapshot, :overwrite)]],
       { job = up.job_id or db.null, files = up.source_files, hash = up.content_hash, snapshot = cal.snapshot,
         overwrite = up.overwrite and 1 or 0 }).last_id
-    local args = { at = d:value("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"), first = cal.first_month, after = cal.end_month, snapshot = cal.snapshot, run = run,
-                   fill = up.fill and 1 or 0 }
+    local args = { first = cal.first_month, after = cal.end_month, snapshot = cal.snapshot, run = run,
+                   fill = up.fill and 1 or 0, at = d:value("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now')") }
     run_all(d, CLEAR, args)
     run_all(d, FILL, args)
     result.run_id = run

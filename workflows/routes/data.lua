@@ -67,8 +67,8 @@ return {
     summary = "What is stored, month by month", role = "viewer", tags = { "data" },
     response = { [200] = {
       months = { "array", of = {
-        month = "date", rows = "integer -- of the sales files, those that were used", units = "number", imputed = "number",
-        revenue = "number", products = "integer", complete = "boolean",
+        month = "date", rows = "integer -- of the sales files, those that were used", units = "number",
+        imputed = "number", revenue = "number", products = "integer", complete = "boolean",
         stock_warnings = "integer -- days of products on which the stock, counted back, was below nothing",
         pulled_back_units = "integer -- sold before the day they are said to have come: that day became their sale's",
         run_id = "integer", updated_at = "datetime" } },
