@@ -310,6 +310,21 @@ def test_kills_between_submit_and_result(s):
     same(curl(s, "/status")[1]["jobs_by_status"], {"pending": 0, "processing": 0, "completed": 60, "failed": 0})
 
 
+def test_light_jobs_take_no_place():
+    s = Shop("--job-concurrency", "1", files={"jobs/slow.lua": "return { refractory = 0, run = function() "
+                                              "require('task').sleep(60) end }"})
+    try:
+        s.train()
+        slow = s.submit("slow")
+        s.until(slow, "running")
+        for job_id in [s.predict(GOOD, wait=None)[1]["job_id"] for _ in range(200)]:
+            same(finished(s, job_id)["status"], "completed")
+        same(s.job(slow)["status"], "running")
+        same(s.job(s.submit("slow"))["status"], "pending", "another slow one waits")
+    finally:
+        s.stop()
+
+
 @with_shop
 def test_a_killed_training_goes_on(s):
     job_id = s.submit("store_item_train", {"file": s.csv})
@@ -326,4 +341,4 @@ def test_a_killed_training_goes_on(s):
 
 run(test_the_five_documented_requests, test_lists, test_bad_requests, test_forecasts, test_versions_and_rollback, test_accuracy,
     test_files_that_are_refused, test_a_model_from_lightgbm, test_kills_between_submit_and_result,
-    test_a_killed_training_goes_on)
+    test_a_killed_training_goes_on, test_light_jobs_take_no_place)
