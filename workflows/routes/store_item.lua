@@ -69,8 +69,8 @@ return {
   ["POST /predict"] = {
     summary = "Forecast the sales of an item in a store on a day", role = false, tags = TAGS,
     description = "Body: {\"date\": \"2018-01-31\", \"store\": 1, \"item\": 1}, or {\"items\": [ … ]} with up to 1000 "
-      .. "of these. Answers with a job; with the header Prefer: wait=5 with the forecast itself, and no job. `extrapolated` and "
-      .. "`notes` tell of stores, items and dates the model knows nothing of.",
+      .. "of these. Answers with a job; with the header Prefer: wait=5 with the forecast itself, and no job. "
+      .. "`extrapolated` and `notes` tell of stores, items and dates the model knows nothing of.",
     headers = { prefer = "text? 0..200 -- wait=SECONDS" },
     response = { [200] = "any", [400] = { error = "text", field = "text" }, [415] = { error = "text", field = "text" },
       [503] = { error = "text" } },
