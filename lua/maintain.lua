@@ -177,7 +177,8 @@ local function remove_model(m)
   })
   local root = settings.data_root_dir .. "/"
   local path = m.model_path:sub(1, #root) == root and m.model_path:sub(#root + 1) or m.model_path
-  if path:find("^models/") and not path:find("..", 1, true) then pcall(fs.remove, path) end
+  local name = path:match("^models/([^/]+)$") or path:match("^([^/]+)$") -- nothing outside of models/ goes
+  if name and name:sub(1, 1) ~= "." then pcall(fs.remove, "models/" .. name) end
 end
 
 -- Not active, without predictions; of each active set of parameters beyond the best, and those too old.

@@ -223,7 +223,7 @@ local function insert(tx, up, name, found)
     fail.raise("job_id_not_found", "there is no job " .. job_id)
   end
   tx:exec("INSERT INTO models(model_id, job_id, model_kind, model_path, created_at, metadata, sha256) "
-    .. "VALUES (?, ?, ?, ?, ?, ?, ?)", { up.model_id, job_id, up.model_kind, "models/" .. name,
+    .. "VALUES (?, ?, ?, ?, ?, ?, ?)", { up.model_id, job_id, up.model_kind, name,
     up.created_at or time.format(nil, { digits = 3 }), json.encode(metadata_of(up, found)), up.sha256 })
   if up.training_metrics then
     tx:exec("INSERT INTO training_results(result_id, job_id, model_id, metrics) VALUES (?, ?, ?, ?)",

@@ -10,12 +10,15 @@ local json = require("json")
 
 local prediction_history = {}
 
-local IN_RANGE = [[%s.prediction_month >= :month_from AND %s.prediction_month <= :month_to
-  AND (:model_id IS NULL OR %s.model_id = :model_id)]]
+local ROWS_AT_ONCE = 50
 
-local function in_range(t) return IN_RANGE:format(t, t, t) end
-
-local FILTER = "(:multiindex_id IS NULL OR p.multiindex_id = :multiindex_id) AND " .. in_range("p")
+-- What is asked for, as conditions on fact_predictions p; only those that are, so that indexes serve them.
+local function filter_of(q, with_product)
+  local list = { "p.prediction_month >= :month_from AND p.prediction_month <= :month_to" }
+  if q.model_id then list[#list + 1] = "p.model_id = :model_id" end
+  if with_product and q.multiindex_id then list[#list + 1] = "p.multiindex_id = :multiindex_id" end
+  return table.concat(list, " AND ")
+end
 
 -- Months of one product that have an actual: it was sold, had its monthly row, or was forecast.
 local MONTHS = [[SELECT m.data_date AS month, m.is_complete,
@@ -35,25 +38,26 @@ local ACTUAL = [[(SELECT total(s.value) FROM fact_sales s WHERE s.multiindex_id 
 -- Forecasts of one product, each beside its actual where the month is complete.
 local FORECASTS = [[SELECT p.*, iif(EXISTS (SELECT 1 FROM data_months m WHERE m.data_date = p.prediction_month
       AND m.is_complete = 1), ]] .. ACTUAL .. [[, NULL) AS actual
-  FROM fact_predictions p WHERE p.multiindex_id = d.multiindex_id AND ]] .. in_range("p") .. [[
+  FROM fact_predictions p WHERE p.multiindex_id = d.multiindex_id AND FILTER
   ORDER BY p.prediction_month, p.model_id]]
 
-local ITEM = [[json_object('multiindex_id', d.multiindex_id,
-  'metadata', json_object('barcode', d.barcode, 'artist', d.artist, 'album', d.album, 'cover_type', d.cover_type,
-    'price_category', d.price_category, 'release_type', d.release_type, 'recording_decade', d.recording_decade,
-    'release_decade', d.release_decade, 'style', d.style, 'recording_year', d.recording_year),
-  'predictions', (SELECT json_group_array(json_object('prediction_month', prediction_month, 'model_id', model_id,
-      'method', method, 'quantiles', json_object('q05', quantile_05, 'q25', quantile_25, 'q50', quantile_50,
-        'q75', quantile_75, 'q95', quantile_95),
-      'actual', actual, 'error', quantile_50 - actual,
-      'is_covered', json(CASE actual BETWEEN quantile_05 AND quantile_95 WHEN 1 THEN 'true' WHEN 0 THEN 'false'
-        ELSE 'null' END)))
-    FROM (]] .. FORECASTS .. [[)),
-  'accuracy', (SELECT json_object('n', count(actual), 'mean_absolute_error', avg(abs(quantile_50 - actual)),
-      'bias', avg(quantile_50 - actual),
-      'wape', iif(sum(actual) > 0, total(abs(quantile_50 - actual)) / sum(actual), NULL),
-      'coverage_90', avg(iif(actual IS NULL, NULL, actual BETWEEN quantile_05 AND quantile_95)))
-    FROM (]] .. FORECASTS .. [[) WHERE actual IS NOT NULL)]]
+-- Two objects become one: without the last brace of the first and the first of the second.
+local ITEM = [[rtrim(json_object('multiindex_id', d.multiindex_id,
+    'metadata', json_object('barcode', d.barcode, 'artist', d.artist, 'album', d.album, 'cover_type', d.cover_type,
+      'price_category', d.price_category, 'release_type', d.release_type, 'recording_decade', d.recording_decade,
+      'release_decade', d.release_decade, 'style', d.style, 'recording_year', d.recording_year)), '}') || '},'
+  || (SELECT substr(json_object(
+      'predictions', json_group_array(json_object('prediction_month', prediction_month, 'model_id', model_id,
+        'method', method, 'quantiles', json_object('q05', quantile_05, 'q25', quantile_25, 'q50', quantile_50,
+          'q75', quantile_75, 'q95', quantile_95),
+        'actual', actual, 'error', quantile_50 - actual,
+        'is_covered', json(CASE actual BETWEEN quantile_05 AND quantile_95 WHEN 1 THEN 'true' WHEN 0 THEN 'false'
+          ELSE 'null' END))),
+      'accuracy', json_object('n', count(actual), 'mean_absolute_error', avg(abs(quantile_50 - actual)),
+        'bias', avg(quantile_50 - actual),
+        'wape', iif(sum(actual) > 0, total(abs(quantile_50 - actual)) / sum(actual), NULL),
+        'coverage_90', avg(actual BETWEEN quantile_05 AND quantile_95))MORE), 2)
+    FROM (]] .. FORECASTS .. "))"
 
 local ACTUALS = [[,
   'actuals', (SELECT json_group_array(json_object('month', month, 'sales_count', units,
@@ -68,50 +72,54 @@ local FEATURES = [[,
 
 local DATES = [[SELECT min(low) AS low, max(high) AS high FROM (
   SELECT min(p.prediction_month) AS low, max(p.prediction_month) AS high FROM fact_predictions p
-    WHERE ]] .. FILTER .. [[
+    WHERE FILTER
   UNION ALL SELECT min(data_date), max(data_date) FROM data_months
     WHERE :other AND data_date >= :month_from AND data_date <= :month_to)]]
+
+local function no_predictions(q)
+  fail.raise("no_predictions_found", "there are no predictions of this kind", {
+    multiindex_id = q.multiindex_id or json.null, prediction_month_from = q.prediction_month_from or json.null,
+    prediction_month_to = q.prediction_month_to or json.null, model_id = q.model_id,
+    months = prediction_history.months() })
+end
 
 --- One page of the history.
 --- Waits.
 --- @param q table { multiindex_id, prediction_month_from, prediction_month_to, model_id, include_actuals,
 ---   include_features, limit, cursor = product behind which the page begins }
---- @return string  JSON: { items, metadata = { total_items, date_range, next_cursor } }
+--- @return function  (write): writes the JSON { items, metadata = { total_items, date_range, next_cursor } } in
+---   pieces
 --- Raises: no_predictions_found
 --- Source: plastinka.md 1.6.12
 function prediction_history.page(q)
-  local d = db.main()
-  local args = {
-    multiindex_id = q.multiindex_id or db.null, model_id = q.model_id or db.null,
-    month_from = q.prediction_month_from or "0001-01-01", month_to = q.prediction_month_to or "9999-12-01",
-  }
-  local total = d:value("SELECT count(DISTINCT p.multiindex_id) FROM fact_predictions p WHERE " .. FILTER, args)
-  if total == 0 then
-    fail.raise("no_predictions_found", "there are no predictions of this kind", {
-      multiindex_id = q.multiindex_id or json.null, prediction_month_from = q.prediction_month_from or json.null,
-      prediction_month_to = q.prediction_month_to or json.null, model_id = q.model_id,
-      months = prediction_history.months() })
-  end
+  local d, filter = db.main(), filter_of(q, true)
+  local args = { multiindex_id = q.multiindex_id, model_id = q.model_id,
+                 month_from = q.prediction_month_from or "0001-01-01", month_to = q.prediction_month_to or "9999-12-01" }
+  local total = d:value("SELECT count(DISTINCT p.multiindex_id) FROM fact_predictions p WHERE " .. filter, args)
+  if total == 0 then no_predictions(q) end
   args.other = q.include_actuals or q.include_features
-  local range = d:row(DATES, args)
+  local range = d:row((DATES:gsub("FILTER", filter)), args)
   args.other, args.cursor = nil, q.cursor or 0
-  local sql = "SELECT d.multiindex_id AS id, " .. ITEM .. (q.include_actuals and ACTUALS or "")
-    .. (q.include_features and FEATURES or "") .. [[) AS item
+  local more = (q.include_actuals and ACTUALS or "") .. (q.include_features and FEATURES or "")
+  local item = ITEM:gsub("FILTER", filter_of(q)):gsub("MORE", function() return more end)
+  local sql = "SELECT d.multiindex_id AS id, " .. item .. [[ AS item
     FROM dim_multiindex_mapping d WHERE d.multiindex_id IN (SELECT DISTINCT p.multiindex_id FROM fact_predictions p
-      WHERE ]] .. FILTER .. [[ AND p.multiindex_id > :cursor ORDER BY 1 LIMIT ]] .. q.limit + 1 .. [[)
+      WHERE ]] .. filter .. [[ AND p.multiindex_id > :cursor ORDER BY 1 LIMIT ]] .. q.limit + 1 .. [[)
     ORDER BY d.multiindex_id]]
-  local parts, n, last, more = {}, 0, nil, nil
-  for row in d:rows(sql, args) do
-    if n == q.limit then
-      more = last
-      break
+  return function(write)
+    write('{"items":[')
+    local n, last, next_cursor = 0, nil, nil
+    for row in d:rows(sql, args, ROWS_AT_ONCE) do
+      if n == q.limit then
+        next_cursor = last
+        break
+      end
+      write((n > 0 and "," or "") .. row.item)
+      n, last = n + 1, row.id
     end
-    n, last = n + 1, row.id
-    parts[n] = row.item
+    write('],"metadata":' .. json.encode({ total_items = total, next_cursor = next_cursor,
+                                           date_range = { min = range.low, max = range.high } }) .. "}")
   end
-  local metadata = json.encode({ total_items = total, next_cursor = more,
-                                 date_range = { min = range.low, max = range.high } })
-  return '{"items":[' .. table.concat(parts, ",") .. '],"metadata":' .. metadata .. "}"
 end
 
 --- Months that have predictions, newest first.

@@ -50,7 +50,7 @@ return {
           parameter = "prediction_month_from", value = q.prediction_month_from,
           reason = "expected at most " .. q.prediction_month_to })
       end
-      return reply.bytes(history.page(q), { content_type = "application/json" })
+      return reply.stream(history.page(q), { content_type = "application/json" })
     end,
   },
 
