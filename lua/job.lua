@@ -105,7 +105,8 @@ end
 --- Waits.
 --- @param name string  of workflows/jobs/NAME.lua
 --- @param params table?
---- @param opt table? { by = key id, idempotency_key, priority, delay = seconds, refractory = false: even if the
+--- @param opt table? { by = key id, idempotency_key, request = text that is the same for the same request
+---   (default: the parameters), priority, delay = seconds, refractory = false: even if the
 ---   same was submitted just now }
 --- @return string  its id
 --- @return boolean  false when the idempotency key belongs to an earlier one, whose id this is
@@ -115,7 +116,7 @@ function job.submit(name, params, opt)
   opt = opt or {}
   local row, def = row_of(name, params or {}, opt)
   local list, owner, key = {}, opt.by or "", opt.idempotency_key
-  local request = key and crypto.sha256(name .. " " .. row.hash)
+  local request = key and crypto.sha256(name .. " " .. (opt.request or row.hash))
   if key then
     local old = known_key(owner, key, request)
     if old then return old, false end

@@ -90,7 +90,8 @@ end
 ---   the path), columns = array of { title, style = "plain" | "whole" | "integer" | "number" | "money" |
 ---   "percent" | "date" | "time" (parquet: it is the type, plain and time are text), width = in characters }
 ---   (default: the names of the query's columns), sheet = name of the tab, separator = "," (csv),
----   mark = false (csv begins with a byte-order mark, which Excel wants), created = Unix seconds that the workbook gives as its birth (default: now; given, equal rows make equal files), temp_dir }
+---   mark = false (csv begins with a byte-order mark, which Excel wants), created = Unix seconds that
+---   the workbook gives as its birth (default: now; given, equal rows make equal files), temp_dir }
 --- @return integer  rows written, without the header
 --- Raises: invalid, shape, parse, limit, io, full, nomem, notfound, busy, cancelled
 function sheet.write(opt)

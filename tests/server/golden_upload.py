@@ -25,10 +25,11 @@ def multipart(files, fields):
     return b"".join(parts) + ("--%s--\r\n" % mark).encode(), "multipart/form-data; boundary=" + mark
 
 
-def post(server, files, fields):
+def post(server, files, fields, headers=None):
     body, kind = multipart(files, fields)
     c = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-    c.request("POST", "/api/v1/jobs/data-upload", body, {"X-API-Key": server.key, "Content-Type": kind})
+    c.request("POST", "/api/v1/jobs/data-upload", body, {"X-API-Key": server.key, "Content-Type": kind,
+                                                         **(headers or {})})
     r = c.getresponse()
     text = r.read()
     c.close()

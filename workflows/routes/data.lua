@@ -3,6 +3,7 @@ local db = require("db")
 local fail = require("fail")
 local job = require("job")
 local json = require("json")
+local upload = require("upload")
 
 local FILE = "file" -- what it is, its content tells
 local PRODUCT = {
@@ -50,10 +51,14 @@ return {
       end
       add(p.stock_file, "stock", "stock")
       for i, part in ipairs(p.sales_files) do add(part, "sales", "sales " .. i) end
-      local id, is_new = job.submit("data_upload", {
-        files = files, overwrite = p.overwrite, stock_date = p.stock_date, sheet = p.sheet,
-        fill_missing_days = p.fill_missing_days, dry_run = p.dry_run,
-      }, { by = req.key.id, idempotency_key = req.headers.idempotency_key })
+      local fields = { overwrite = p.overwrite, stock_date = p.stock_date, sheet = p.sheet,
+                       fill_missing_days = p.fill_missing_days, dry_run = p.dry_run }
+      local params = { files = files }
+      for k, v in pairs(fields) do params[k] = v end
+      -- the files are stored under new names each time: what they hold makes it the same request
+      local id, is_new = job.submit("data_upload", params, { by = req.key.id,
+        idempotency_key = req.headers.idempotency_key,
+        request = upload.hash(files, fields) .. tostring(p.dry_run) })
       if is_new then
         req:keep(p.stock_file)
         for _, part in ipairs(p.sales_files) do req:keep(part) end
