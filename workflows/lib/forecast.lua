@@ -24,6 +24,7 @@ local CELLS_MAX = 60000  -- products * months up to which everything is fitted a
 local NORMAL_WIDTH = 3.3 -- standard deviations between the quantiles 0.05 and 0.95
 local SPREAD_MAX = 3
 local CEILING = 3 -- times the best month of the last twelve
+local COLD_CEILING = 10
 local PRIOR = { "mean_3", "ses", "tide", "trees" }
 
 --- Levels of all quantiles.
@@ -42,10 +43,12 @@ local function fit_all(panel, at, config, opt)
   return out
 end
 
--- Forecasts of all members for the month after `at`, and the quantiles of the network.
-local function members(panel, at, fitted)
+-- Forecasts of all members (or of those with a weight) for the month after `at`, and the quantiles of the network.
+local function members(panel, at, fitted, weights)
   local f, quantiles = {}, nil
-  for _, name in ipairs(learn_simple.names()) do f[name] = learn_simple.predict(panel, at, name) end
+  for _, name in ipairs(learn_simple.names()) do
+    if not weights or weights[name] then f[name] = learn_simple.predict(panel, at, name) end
+  end
   if fitted.tide then
     quantiles = learn_tide.predict(panel, at, fitted.tide)
     f.tide = quantiles:pick(2, 3):copy()
@@ -196,19 +199,20 @@ end
 -- A month ahead: quantiles (N, 5), and 1 where they are of the attributes only.
 local function one_month(panel, model, widen)
   local at = panel.steps
-  local f, quantiles = members(panel, at, model)
+  local f, quantiles = members(panel, at, model, model.note.weights)
   local weights = {}
   local sum = 0
   for name, w in pairs(model.note.weights) do if f[name] then weights[name] = w; sum = sum + w end end
   for name, w in pairs(weights) do weights[name] = w / sum end
-  local q50, cold = blend.mix(f, weights), 1 - known(panel, at)
+  local q50, cold, most = blend.mix(f, weights), 1 - known(panel, at), ceiling(panel, at, widen)
   if model.cold then
     local by_attributes = learn_trees.predict_cold(panel, at, model.cold)
     q50 = q50 * (1 - cold) + by_attributes * cold
   end
+  most = most + cold * (q50 + 1) * COLD_CEILING -- who never sold has no best month
   -- of a new product less is known
   local s = spread(panel, at, quantiles) + cold * 0.5
-  return blend.quantiles(q50, s, model.note.intervals, widen, ceiling(panel, at, widen)), cold
+  return blend.quantiles(q50, s, model.note.intervals, widen, most), cold
 end
 
 --- Forecasts the months behind a panel.

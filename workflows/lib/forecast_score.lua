@@ -94,13 +94,20 @@ end
 --- @return table
 --- Source: plastinka 4.9
 function score.validation(panel, m, levels)
-  local z = panel.units:slice(2, 1, m.at):log1p()
-  local low, high = z:min(), z:max()
-  local span = high > low and high - low or 1
-  local function scaled(x) return (x:log1p() - low) / span + 1e-6 end
+  local span = panel.units:slice(2, 1, m.at):log1p():max()
+  if span <= 0 then span = 1 end
+  local function scaled(x) return x:log1p() / span + 1e-6 end -- nothing sold is 1e-6 exactly
   local y, q = scaled(m.y), scaled(m.q)
-  -- both groups must be there for the metric to be finite
   local samples = q:matmul(drawing(levels))
+  -- A metric of a month where everything sold, or nothing, would be infinite. The scores do not change when
+  -- forecast and actual are moved by the same: so the rows stand for the group that is empty, too.
+  local n_zero = y:le(1e-6):sum()
+  if n_zero == 0 then
+    samples = tensor.concat({ samples, samples - y:reshape({ #y, 1 }) + 1e-6 }, 1)
+    y = tensor.concat({ y, tensor.new({ #y }, 1e-6) }, 1)
+  elseif n_zero == #y then
+    samples, y = tensor.concat({ samples, samples + 0.5 }, 1), tensor.concat({ y, y + 0.5 }, 1)
+  end
   local out = {}
   local wanted = { val_MIWS = metrics.miws, val_MIC = metrics.mic, val_MIWS_MIC_Ratio = metrics.miws_mic_ratio }
   for name, fn in pairs(wanted) do
