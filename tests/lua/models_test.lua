@@ -16,10 +16,8 @@ local folder = fs.temp("/tmp", "models_test_") .. ".d"
 fs.remove(folder:sub(1, -3))
 fs.mkdir(folder)
 
-local files = generation.read()
-for path in pairs(files) do
-  if path:find("^routes/") or path:find("^jobs/") or path:find("^reports/") then files[path] = nil end
-end
+local files, all = {}, generation.read()
+for _, name in ipairs({ "lib/model_config.lua", "lib/model_store.lua" }) do files[name] = all[name] end
 files["routes/x.lua"] = "return { config = require('model_config'), store = require('model_store') }"
 generation.kind("routes", {
   check = function(_, value) return value end,
@@ -116,5 +114,8 @@ store.activate_model(d, "b")
 same(store.active(d, "other").model_id, "p", "another kind is not touched")
 
 d:close()
-fs.remove(folder, { deep = true })
+for _ = 1, 100 do -- a database that closes takes its side files away while we look
+  if pcall(fs.remove, folder, { deep = true }) then break end
+  require("task").sleep(0.05)
+end
 print(n .. " checks")

@@ -94,7 +94,8 @@ end
 function prediction_history.page(q)
   local d, filter = db.main(), filter_of(q, true)
   local args = { multiindex_id = q.multiindex_id, model_id = q.model_id,
-                 month_from = q.prediction_month_from or "0001-01-01", month_to = q.prediction_month_to or "9999-12-01" }
+                 month_from = q.prediction_month_from or "0001-01-01",
+                 month_to = q.prediction_month_to or "9999-12-01" }
   local total = d:value("SELECT count(DISTINCT p.multiindex_id) FROM fact_predictions p WHERE " .. filter, args)
   if total == 0 then no_predictions(q) end
   args.other = q.include_actuals or q.include_features

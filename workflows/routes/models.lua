@@ -61,7 +61,8 @@ end
 return {
   schemas = {
     model = {
-      model_id = "text", model_path = "text -- in models/ of the data folder", is_active = "boolean", metadata = "object?",
+      model_id = "text", model_path = "text -- in models/ of the data folder", is_active = "boolean",
+      metadata = "object?",
       created_at = "datetime?", job_id = "text?", model_kind = "text", sha256 = "text?",
       metric_value = "number? -- of the ranking, where one was asked for",
     },
