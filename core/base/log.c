@@ -28,6 +28,7 @@ static struct {
     int fd;
     int is_file; /* -1: not looked at yet */
     int own_fd;
+    int is_cut; /* a file did not take the last line whole, ours or another process's */
     enum log_level level;
     size_t len;
     uint64_t lost, lost_told;
@@ -69,7 +70,9 @@ int log_open(const char *path, struct err *e)
     int fd = 2;
 
     if (path != NULL) {
-        fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+        fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0640); /* read: see mend */
+        if (fd < 0 && errno == EACCES)
+            fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
         if (fd < 0)
             return err_errno(e, errno, "log file %s", path);
     }
@@ -80,6 +83,7 @@ int log_open(const char *path, struct err *e)
     sink.fd = fd;
     sink.own_fd = path != NULL;
     sink.is_file = -1;
+    sink.is_cut = 0;
     pthread_mutex_unlock(&sink.lock);
     return 0;
 }
@@ -163,6 +167,32 @@ size_t log_escape(char *to, const char *text, size_t n)
     return (size_t)(to - start);
 }
 
+/* A sink that can never take it (closed pipe, full disk): loses what is behind `at` and counts. Locked. */
+static void lose(size_t at)
+{
+    for (size_t i = at; i < sink.len; i++)
+        sink.lost += sink.bytes[i] == '\n';
+    sink.len = at;
+    sink.is_cut = sink.is_file;
+}
+
+/*
+ * After a full disk the file may end in half a line: what comes next begins on a line of its own. Its end is
+ * looked at, where that is allowed: others may have mended it. Locked.
+ */
+static int mend(void)
+{
+    struct stat st;
+    char last = '\0';
+
+    if (fstat(sink.fd, &st) == 0 && st.st_size > 0 && pread(sink.fd, &last, 1, st.st_size - 1) != 1)
+        last = '\0';
+    if (last != '\n' && st.st_size > 0 && write(sink.fd, "\n", 1) != 1)
+        return -1;
+    sink.is_cut = 0;
+    return 0;
+}
+
 /* Gives the sink what it takes now. Locked. */
 static void drain(int wait_ms)
 {
@@ -172,6 +202,8 @@ static void drain(int wait_ms)
         struct stat st;
         sink.is_file = fstat(sink.fd, &st) == 0 && S_ISREG(st.st_mode);
     }
+    if (sink.is_cut && sink.len > 0 && mend() != 0)
+        lose(0);
     while (at < sink.len) {
         size_t n = sink.len - at;
         if (!sink.is_file) {
@@ -187,12 +219,8 @@ static void drain(int wait_ms)
         if (k < 0 && errno == EINTR)
             continue;
         if (k < 0) {
-            /* a sink that can never take it (closed pipe, full disk): lose it and count */
-            if (errno != EAGAIN) {
-                for (size_t i = at; i < sink.len; i++)
-                    sink.lost += sink.bytes[i] == '\n';
-                at = sink.len;
-            }
+            if (errno != EAGAIN)
+                lose(at);
             break;
         }
         at += (size_t)k;

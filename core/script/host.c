@@ -122,6 +122,17 @@ static int describe(lua_State *L) /* light userdata err, error object */
     return 0;
 }
 
+/* Lua's own words, and those of our bindings, which luaL_error puts behind the place of the call. */
+static bool is_no_memory(lua_State *L)
+{
+    static const char words[] = "not enough memory";
+    size_t len;
+    const char *s = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
+
+    return s != NULL && len >= sizeof words - 1 &&
+           strcmp(s + len - (sizeof words - 1), words) == 0;
+}
+
 void host_error(lua_State *L, struct err *e)
 {
     lua_State *M = host_of(L)->L; /* a coroutine that failed cannot be used for calls */
@@ -130,8 +141,7 @@ void host_error(lua_State *L, struct err *e)
     err_set(e, ERR_NOMEM, "not enough memory to describe an error");
     if (!lua_checkstack(M, 4) || !lua_checkstack(L, 1))
         return;
-    bool no_memory = lua_type(L, -1) == LUA_TSTRING &&
-                     strcmp(lua_tostring(L, -1), "not enough memory") == 0;
+    bool no_memory = is_no_memory(L);
     lua_pushcfunction(M, describe);
     lua_pushlightuserdata(M, e);
     if (L == M) {

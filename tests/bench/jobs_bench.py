@@ -17,6 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "server"))
 from jobs_support import Jobs  # noqa: E402
 import http_support  # noqa: E402
+import test_jobs  # noqa: E402
 import test_jobs_crash  # noqa: E402
 
 N = int(os.environ.get("BENCH_JOBS", "10000"))
@@ -160,6 +161,11 @@ def main():
     print(f"submit with 10,000 waiting: median {median:.2f} ms, p99 {p99:.2f} ms")
     figure("submit p99 ms, 10,000 waiting (asked: 20)", p99, 20, 1, "lower")
     s.stop()
+    at = time.monotonic()
+    os.environ["BUSY_SECONDS"] = "60"
+    test_jobs.test_busy_database()
+    print(f"a database that was locked for a minute: {http_support.failed} checks failed, {time.monotonic() - at:.0f} s")
+    figure("database busy for a minute, checks failed + 1", http_support.failed + 1, 1, 1, "lower")
     kills, n = test_jobs_crash.kill_rounds(int(os.environ.get("BENCH_KILLS", "200")))
     print(f"{kills} kills at random moments of {n} ten-step jobs: {http_support.failed} checks failed")
     figure("random kills survived (asked: 200)", 0 if http_support.failed else kills, 200, 1, "higher")

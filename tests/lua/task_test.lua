@@ -175,7 +175,7 @@ print(n .. " checks")
 -- runs that wake each other again and again leave the loop time for everything else
 do
   local notify, fs, time = require("notify"), require("fs"), require("time")
-  local a, b, rounds = notify.signal("ping"), notify.signal("pong"), 0
+  local ping, pong, rounds = notify.signal("ping"), notify.signal("pong"), 0
   local function play(mine, other)
     while true do
       local seen = notify.count(mine)
@@ -191,22 +191,22 @@ do
       task.sleep(seconds)
     end
   end
-  for name, fns in pairs({
+  for name, players in pairs({
     yield = { function() while true do task.sleep(0) end end, function() while true do task.sleep(0) end end },
     compute = { function() busy(0.001) end, function() busy(0.001) end, function() busy(0) end },
-    signals = { function() play(a, b) end, function() play(b, a) end },
+    signals = { function() play(ping, pong) end, function() play(pong, ping) end },
   }) do
-    local ok = task.timeout(20, function()
+    local in_time = task.timeout(20, function()
       local tasks = {}
-      for i, fn in ipairs(fns) do tasks[i] = task.start(fn) end
+      for i, fn in ipairs(players) do tasks[i] = task.start(fn) end
       for _ = 1, 3 do
         task.sleep(0.001)
         fs.list("/tmp") -- by another thread: its end comes through the loop
       end
-      for _, t in ipairs(tasks) do task.cancel(t) end
+      for _, one in ipairs(tasks) do task.cancel(one) end
       return true
     end)
-    assert(ok, name .. ": the loop was kept")
+    assert(in_time, name .. ": the loop was kept")
   end
   assert(rounds > 2, "they played")
 end

@@ -97,7 +97,7 @@ def test_busy_database():
     s.until(ids[0], "running")
     db = sqlite3.connect(f"{s.data}/database/plastinka.db", timeout=30, isolation_level=None)
     db.execute("BEGIN IMMEDIATE")
-    time.sleep(3)
+    time.sleep(float(os.environ.get("BUSY_SECONDS", "10")))
     db.execute("COMMIT")
     db.close()
     for job_id in ids:
