@@ -72,10 +72,10 @@ end
 local LOCK = [[INSERT INTO job_submission_locks(job_type, param_hash, lock_until, job_id) VALUES (?, ?, ?, ?)
   ON CONFLICT DO UPDATE SET lock_until = excluded.lock_until, job_id = excluded.job_id WHERE lock_until <= ?]]
 
-local function refuse_twin(row)
+local function refuse_twin(row, hash)
   local lock = db.main():row("SELECT lock_until, job_id FROM job_submission_locks "
     .. "WHERE job_type = ? AND param_hash = ?",
-    { row.type, row.hash })
+    { row.type, hash })
   local left = lock and math.max(1, math.ceil(time.parse(lock.lock_until) - time.now())) or 1
   local err = fail.new("job_refractory_active", "the same job was submitted a short while ago",
     { retry_after_seconds = left, job_id = lock and lock.job_id })
@@ -107,7 +107,7 @@ end
 --- @param params table?
 --- @param opt table? { by = key id, idempotency_key, request = text that is the same for the same request
 ---   (default: the parameters), priority, delay = seconds, refractory = false: even if the
----   same was submitted just now }
+---   same was submitted just now, same_by = table: the parameters that make two the same, default all }
 --- @return string  its id
 --- @return boolean  false when the idempotency key belongs to an earlier one, whose id this is
 --- Raises: not_found, validation_error, job_refractory_active, idempotency_conflict; busy, full, io
@@ -117,6 +117,7 @@ function job.submit(name, params, opt)
   local row, def = row_of(name, params or {}, opt)
   local list, owner, key = {}, opt.by or "", opt.idempotency_key
   local request = key and crypto.sha256(name .. " " .. (opt.request or row.hash))
+  local same_hash = opt.same_by and queue.hash(opt.same_by) or row.hash
   if key then
     local old = known_key(owner, key, request)
     if old then return old, false end
@@ -124,7 +125,7 @@ function job.submit(name, params, opt)
   end
   if opt.refractory ~= false and def.refractory > 0 then
     local now = time.now()
-    list[#list + 1] = { LOCK, { name, row.hash, queue.stamp(now + def.refractory), row.id, queue.stamp(now) },
+    list[#list + 1] = { LOCK, { name, same_hash, queue.stamp(now + def.refractory), row.id, queue.stamp(now) },
       expect = 1 }
   end
   local d = db.main()
@@ -134,7 +135,7 @@ function job.submit(name, params, opt)
       local old = known_key(owner, key, request)
       if old then return old, false end
     end
-    if type(err) == "table" and err.code == "notfound" then refuse_twin(row) end
+    if type(err) == "table" and err.code == "notfound" then refuse_twin(row, same_hash) end
     error(err, 0)
   end
   notify.send("jobs")

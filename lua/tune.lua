@@ -56,6 +56,14 @@ end
 --- See tune_space.lua.
 tune.int, tune.choice, tune.when = space.int, space.choice, space.when
 
+--- Parameters by flat name ("net/depth"), as records have them, nested.
+--- @param params table
+--- @return table
+--- Source: ours
+function tune.nested(params)
+  return space.nested({ fixed = {} }, params)
+end
+
 -- ---- one trial ----
 
 local trial = {}

@@ -99,6 +99,7 @@ check(n_sgd > 0 and n_sgd < 40, "both ways")
 same(#found.trials, 40, "all trials")
 same(found.best.info.twice, 2 * found.best.value, "what the objective adds")
 same(found.best_params.net.layers, found.best.params["net/layers"], "nested and flat")
+same(tune.nested(found.best.params).net.layers, found.best_params.net.layers, "nested by hand")
 for i, t in ipairs(found.trials) do
   same(t.number, i, "in order")
   check(t.status == "completed" and t.value >= found.best.value and t.seconds >= 0, "a record")

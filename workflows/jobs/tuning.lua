@@ -16,7 +16,7 @@ local tuning = require("tuning")
 local PREPARED, SEARCHED = 0.05, 0.97 -- of the bar people watch
 
 -- Ended trials, best first; of equal configurations the best only.
-local function ranked(found)
+local function ranked(found, base)
   local sign = settings.model_metric_higher_is_better and -1 or 1
   local list, is_there, out = {}, {}, {}
   for _, t in ipairs(found.trials) do
@@ -27,8 +27,9 @@ local function ranked(found)
     return a.number < b.number
   end)
   for _, t in ipairs(list) do
-    local id = model_config.id(t.info.config)
-    if not is_there[id] then out[#out + 1] = { id = id, trial = t } end
+    local config = tuning.config(base, t)
+    local id = model_config.id(config)
+    if not is_there[id] then out[#out + 1] = { id = id, trial = t, config = config } end
     is_there[id] = true
   end
   return out
@@ -42,11 +43,11 @@ end
 
 -- Nothing to offer: why.
 local function refuse(found)
-  local why = ""
+  local why = found.ended_by == "budget" and " in the time given" or ""
   for _, t in ipairs(found.trials) do
-    if t.error then why = "; the last one that failed: " .. t.error.message end
+    if t.error then why = why .. "; the first one that failed: " .. t.error.message break end
   end
-  error({ code = "no_result", message = ("none of %d trials ended within the time given%s"):format(#found.trials, why),
+  error({ code = "no_result", message = ("none of %d trials came to its end%s"):format(#found.trials, why),
     details = { trials = counts(found), seconds = found.seconds } }, 0)
 end
 
@@ -63,15 +64,14 @@ end
 -- Stores the best configurations with what they reached. The best becomes active when that is asked for, or when
 -- the settings say so, and it was better here than the one in use: both were judged by the same months.
 local function publish(tx, job, found, start)
-  local best, first, list = ranked(found), nil, json.array({})
+  local best, first, list = ranked(found, start[1]), nil, json.array({})
   local higher = settings.model_metric_higher_is_better
   for _, b in ipairs(best) do
     if b.trial.number == 1 then first = b end
   end
   for i = 1, math.min(#best, settings.tuning_best_configs) do
     local t, result_id = best[i].trial, crypto.uuid(7)
-    local id = model_config.store(tx, t.info.config, "tuning")
-    local metrics = t.info.metrics
+    local id, metrics = model_config.store(tx, best[i].config, "tuning"), t.info
     metrics.training_duration_seconds = tonumber(("%.3f"):format(t.seconds))
     tx:exec("INSERT INTO tuning_results(result_id, job_id, config_id, metrics, duration) VALUES (?, ?, ?, ?, ?)",
       { result_id, job.id, id, json.encode(metrics), t.seconds })
@@ -84,7 +84,7 @@ local function publish(tx, job, found, start)
   if wanted == nil then wanted = settings.model_auto_select_configs end
   local is_active = wanted and is_better and model_store.activate_config(tx, list[1].config_id) or false
   return { metric = settings.model_metric, best = { config_id = list[1].config_id, value = won.value,
-      config = won.info.config, is_active = is_active },
+      config = best[1].config, is_active = is_active },
     before = { config_id = model_config.id(start[1]), value = before }, results = list, trials = counts(found),
     seconds = tonumber(("%.3f"):format(found.seconds)), ended_by = found.ended_by, mode = job.params.mode }
 end

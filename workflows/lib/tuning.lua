@@ -183,7 +183,7 @@ end
 --- @param work table  of tuning.prepare
 --- @param start table  of tuning.start: the first is the base of all trials, and the first trial as it is
 --- @param opt table { mode, trials, budget_s, parallel, seed, keep, on_trial } as of tune.run
---- @return table  of tune.run; the info of a trial is { config, metrics }
+--- @return table  of tune.run; the info of a trial is its metrics
 --- Source: plastinka 5
 function tuning.search(work, start, opt)
   local base, points = start[1], {}
@@ -196,10 +196,19 @@ function tuning.search(work, start, opt)
     objective = function(params, trial)
       local is_base = trial.number == 1 -- what the others are compared with: never given up
       local config = is_base and base or model_config.check(space.merge(base, params))
-      local value, found = tuning.trial(work, config, not is_base and trial or nil)
-      return value, { config = config, metrics = found }
+      return tuning.trial(work, config, not is_base and trial or nil)
     end,
   })
+end
+
+--- The configuration of a trial.
+--- @param base table  the first of tuning.start
+--- @param record table  of tune.run
+--- @return table
+--- Source: ours
+function tuning.config(base, record)
+  if record.number == 1 then return base end
+  return model_config.check(space.merge(base, tune.nested(record.params)))
 end
 
 return tuning

@@ -28,10 +28,13 @@ return {
       local b = req.body or {}
       dataset_dates.check(b.dataset_start_date, b.dataset_end_date)
       local mode = b.mode or settings.tuning_mode
-      local id, is_new = job.submit("tuning", {
-        dataset_start_date = b.dataset_start_date, dataset_end_date = b.dataset_end_date, mode = mode,
-        time_budget_s = b.time_budget_s, activate = b.activate, trials = b.trials, seed = b.seed, parallel = b.parallel,
-      }, { by = req.key.id, idempotency_key = req.headers.idempotency_key })
+      local params = { dataset_start_date = b.dataset_start_date, dataset_end_date = b.dataset_end_date, mode = mode,
+        activate = b.activate, trials = b.trials, seed = b.seed, parallel = b.parallel }
+      local same_by = {} -- with more time it is the same search
+      for name, v in pairs(params) do same_by[name] = v end
+      params.time_budget_s = b.time_budget_s
+      local id, is_new = job.submit("tuning", params, { by = req.key.id, same_by = same_by,
+        idempotency_key = req.headers.idempotency_key })
       return { job_id = id, status = is_new and "pending" or job.get(id, { brief = true }).status, mode = mode,
         trials = b.trials or tuning.trials(mode), time_budget_s = b.time_budget_s or tuning.BUDGET_S[mode] },
         is_new and 202 or 200, { Location = "/api/v1/jobs/" .. id }
