@@ -337,7 +337,7 @@ def test_accuracy_report(server):
     wape = "%.1f" % (100 * sum(misses) / sum(actual.values()))
     check("<b>%s\u00a0%%</b>" % wape.replace(".", ",") in page, wape)
     check("TiDE" in page and "41,0" in page, "the backtest of the training")
-    same(len(charts(page)), 4 + N)
+    same(len(charts(page)), 5 + N)
     first = report(server, {"report_type": "accuracy_report", "prediction_month": "2025-11-01", "filters": {"style": "Rock"}})
     check(first["records_count"] < N, first)
     server.change("DELETE FROM fact_predictions")
@@ -345,7 +345,7 @@ def test_accuracy_report(server):
     body = report(server, {"report_type": "accuracy_report"})
     same((body["prediction_month"], body["records_count"]), ("2026-02", 0))
     page = raw(server, body["links"]["html"])[1].decode()
-    check("TiDE" in page and "<tr><td>" in page, "the backtest alone")
+    check("TiDE" in page and "<td>Прошлый месяц</td>" in page, "the backtest alone")
     server.change("DELETE FROM training_results")
     report(server, {"report_type": "accuracy_report"}, status=404)
 

@@ -7,18 +7,21 @@ local time = require("time")
 local EXPECTED = "0.15 * quantile_05 + 0.225 * quantile_25 + 0.25 * quantile_50 + 0.225 * quantile_75 + "
   .. "0.15 * quantile_95"
 
--- Methods of the backtest in their order, the model first; { name, label, and its numbers }.
+-- Methods that words.lua has a name for, as method_NAME.
+local NAMED = " model tide trees naive seasonal_naive mean_2 mean_3 mean_6 mean_12 ses ets theta median croston tsb "
+
+-- The backtest of the model's training, or of the last: methods by their error, with a chart.
 local function backtest_of(cx)
   local d, t = cx.db, cx.t
   local row = d:row([[SELECT metrics FROM training_results WHERE json_extract(metrics, '$.backtest.models') IS NOT NULL
     ORDER BY model_id IS :model_id DESC, created_at DESC, rowid DESC LIMIT 1]], { model_id = cx.model_id or json.null })
   if not row then return nil end
   local backtest = json.decode(row.metrics).backtest
-  local known = { naive = t.naive, mean_3 = t.mean_3, seasonal_naive = t.seasonal_naive, tide = "TiDE" }
-  local list = {}
+  local own, list = backtest.models.model and "model" or "tide", {}
   for name, m in pairs(backtest.models) do
     if type(m) == "table" and type(m.wape) == "number" then
-      m.name, m.label = name, known[name] or name
+      m.name, m.is_own = name, name == own
+      m.label = NAMED:find(" " .. name .. " ", 1, true) and t["method_" .. name] or name
       for k, v in pairs(m) do
         if v == json.null then m[k] = nil end
       end
@@ -32,7 +35,15 @@ local function backtest_of(cx)
   if #list == 0 then return nil end
   local months = {}
   for i, m in ipairs(backtest.months or {}) do months[i] = tostring(m):sub(1, 7) end
-  return { methods = list, months = table.concat(months, ", ") }
+  local out = { methods = list, months = table.concat(months, ", ") }
+  local bars = {}
+  for i, m in ipairs(list) do
+    bars[i] = { name = m.label, v = m.wape * 100 }
+    if m.is_own then out.own, out.place = m, i end
+  end
+  out.chart = parts.bars(cx.chart, bars, { title = t.error_by_method, decimals = 1, unit = "\u{A0}%", highlight = out.place,
+    bar = 24 })
+  return out
 end
 
 return {
