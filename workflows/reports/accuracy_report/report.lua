@@ -41,8 +41,8 @@ local function backtest_of(cx)
     bars[i] = { name = m.label, v = m.wape * 100 }
     if m.is_own then out.own, out.place = m, i end
   end
-  out.chart = parts.bars(cx.chart, bars, { title = t.error_by_method, decimals = 1, unit = "\u{A0}%", highlight = out.place,
-    bar = 24 })
+  out.chart = parts.bars(cx.chart, bars, { title = t.error_by_method, decimals = 1, unit = "\u{A0}%",
+    highlight = out.place, bar = 24 })
   return out
 end
 
