@@ -90,7 +90,8 @@ class Shop(Jobs):
 
     def train(self, **params):
         args = [x for k, v in {"file": self.csv, **params}.items() for x in ("--param", f"{k}={v}")]
-        out = self.command("run", "store_item_train", *args)
+        out = subprocess.run([PLASTINKA, "run", "store_item_train", *args, "--data", str(self.data)], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True, timeout=400)
         check(out.returncode == 0, out.stdout[-3000:], out.stderr[-3000:])
         return json.loads(out.stdout.rsplit("completed ", 1)[1].split(" ", 1)[1])
 

@@ -27,7 +27,8 @@ local function publish(job, d, done)
   tx:transaction(function()
     tx:exec("INSERT OR REPLACE INTO models(model_id, job_id, model_kind, model_path, metadata, sha256) "
       .. "VALUES (?, ?, ?, ?, ?, ?)", { job.id, job.id, store_model.KIND, "models/" .. job.id .. ".db",
-      json.encode({ features = p.features, trained_until = done.trained.last_date, validation = e }), file.sha256 })
+      json.encode({ features = p.features, imported = p.model ~= nil, trained_until = done.trained.last_date,
+      validation = e }), file.sha256 })
     tx:exec("INSERT OR REPLACE INTO training_results(result_id, job_id, model_id, metrics) VALUES (?, ?, ?, ?)",
       { job.id, job.id, job.id, json.encode({ store_item_smape = e.smape, store_item_mape = e.mape,
       store_item_mae = e.mae }) })

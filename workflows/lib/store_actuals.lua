@@ -98,7 +98,8 @@ end
 
 --- All versions, newest first.
 --- Waits.
---- @return table  array of { model_id, created_at, is_active, features, trained_until, validation }
+--- @return table  array of { model_id, created_at, is_active, features, imported (its
+---   validation may be of days it was trained on), trained_until, validation }
 function store_actuals.models()
   local list = json.array({})
   for i, row in ipairs(db.main():query("SELECT model_id, created_at, is_active, metadata FROM models "
