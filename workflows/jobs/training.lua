@@ -26,18 +26,44 @@ local function metrics_of(learnt, trained, seconds)
   return out
 end
 
+-- A training that has failed for good leaves no files.
+local function or_clean(paths, fn)
+  local out = table.pack(pcall(fn))
+  if out[1] then return table.unpack(out, 2, out.n) end
+  for _, path in ipairs(paths) do pcall(fs.remove, path) end
+  error(out[2], 0)
+end
+
+local function publish(tx, job, t)
+  local chosen, panel = t.chosen, t.panel
+  local seconds = tonumber(("%.3f"):format(time.now() - chosen.started))
+  local metrics = metrics_of(t.learnt, t.trained, seconds)
+  local months = { from = panel.first, to = panel.last }
+  local result_id = forecast_publish.model(tx, {
+    model_id = chosen.model_id, job_id = job.id, config_id = chosen.config_id, file = t.file, sha256 = t.trained.sha256,
+    duration = seconds, metrics = metrics,
+    metadata = { horizon = 1, lookback = t.trained.lags, quantiles = forecast.LEVELS, months = months,
+      features = { past = #panel.features.past, future = #panel.features.future, static = #panel.vocabulary },
+      n_products = panel.n, config_id = chosen.config_id, weights = t.learnt.weights },
+  })
+  local predictions = forecast_publish.predictions(tx, job.id, chosen.model_id, t.forecasts)
+  local activated = model_store.after_result(tx, { model_id = chosen.model_id, config_id = chosen.config_id })
+  return { model_id = chosen.model_id, config_id = chosen.config_id, result_id = result_id, months = months,
+    prediction_month = t.forecasts[1].month, is_active = activated.model, metrics = metrics, predictions = predictions,
+    products = panel.n }
+end
+
 return {
   summary = "Train on everything up to the last complete month and forecast the next one",
   hidden = true, -- has a route of its own, which looks at the dates first
   role = "operator", attempts = 3, deadline = "4h", concurrency = 1,
   params = { dataset_start_date = "date?", dataset_end_date = "date?" },
   run = function(job)
-    local main, scratch, p = db.main(), job:scratch(), job.params
-    local started = time.now()
+    local main, scratch, p, root = db.main(), job:scratch(), job.params, settings.data_root_dir
     job:progress(0.01, "preparing the dataset")
     local chosen = job:step("choose parameters", function()
       local c = model_store.effective_config(main)
-      return { config_id = c.config_id, config = c.config, model_id = crypto.uuid(7) }
+      return { config_id = c.config_id, config = c.config, model_id = crypto.uuid(7), started = time.now() }
     end)
     local range = job:step("months", function()
       local range = dataset.range(main, p.dataset_start_date, p.dataset_end_date)
@@ -48,43 +74,30 @@ return {
                                                  span = chosen.config.train_ds_config.span })
     job:step("prepare dataset", function()
       forecast.check(panel)
-      fs.mkdir(settings.data_root_dir .. "/predictions")
-      dataset.keep(scratch, settings.data_root_dir .. "/predictions/panel.db")
+      fs.mkdir(root .. "/predictions")
+      dataset.keep(scratch, root .. "/predictions/panel.db")
       return { products = panel.n, months = panel.steps, first = panel.first, last = panel.last }
     end)
     local learnt = job:step("backtest", function()
       return compute.backtest({ panel = panel, config = chosen.config, progress = bar(job, 0.05, 0.5) })
     end)
     local file = chosen.model_id .. ".model"
-    local path = settings.data_root_dir .. "/models/" .. file
+    local path, checkpoint = root .. "/models/" .. file, root .. "/scratch/" .. job.id .. ".checkpoint"
     local function train()
-      fs.mkdir(settings.data_root_dir .. "/models")
+      fs.mkdir(root .. "/models")
       return compute.fit({ panel = panel, config = chosen.config, learnt = learnt, path = path,
-        checkpoint = settings.data_root_dir .. "/scratch/" .. job.id .. ".checkpoint", progress = bar(job, 0.5, 0.92) })
+        checkpoint = checkpoint, progress = bar(job, 0.5, 0.92) })
     end
-    local trained = job:step("train", train)
-    job:progress(0.93, "forecasting")
-    local model = forecast.load(path)
-    local months = {}
-    for i, m in ipairs(forecast.predict(panel, model, 1)) do months[i] = forecast_publish.rows(panel, m) end
-    forecast.close(model)
-    job:progress(0.97, "publishing")
-    return job:transact("publish", function(tx)
-      local seconds = tonumber(("%.3f"):format(time.now() - started))
-      local metrics = metrics_of(learnt, trained, seconds)
-      local result_id = forecast_publish.model(tx, {
-        model_id = chosen.model_id, job_id = job.id, config_id = chosen.config_id, file = file, sha256 = trained.sha256,
-        duration = seconds, metrics = metrics,
-        metadata = { horizon = 1, lookback = trained.lags, quantiles = forecast.LEVELS, features = {
-            past = #panel.features.past, future = #panel.features.future, static = #panel.vocabulary },
-          months = { from = panel.first, to = panel.last }, n_products = panel.n, config_id = chosen.config_id,
-          weights = learnt.weights },
-      })
-      local predictions = forecast_publish.predictions(tx, job.id, chosen.model_id, months)
-      local activated = model_store.after_result(tx, { model_id = chosen.model_id, config_id = chosen.config_id })
-      return { model_id = chosen.model_id, config_id = chosen.config_id, result_id = result_id,
-        prediction_month = months[1].month, is_active = activated.model, metrics = metrics, predictions = predictions,
-        products = panel.n, months = { from = panel.first, to = panel.last } }
+    return or_clean({ path, checkpoint }, function()
+      local trained = job:step("train", train)
+      if not fs.exists(path) then trained = train() end -- an attempt before this one failed behind it
+      job:progress(0.93, "forecasting")
+      local model, forecasts = forecast.load(path), {}
+      for i, m in ipairs(forecast.predict(panel, model, 1)) do forecasts[i] = forecast_publish.rows(panel, m) end
+      forecast.close(model)
+      job:progress(0.97, "publishing")
+      return job:transact("publish", publish, job, { chosen = chosen, panel = panel, learnt = learnt,
+        trained = trained, file = file, forecasts = forecasts })
     end)
   end,
 }
