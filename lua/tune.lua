@@ -364,7 +364,7 @@ function tune.run(opt)
   local workers = {}
   for i = 1, math.min(parallel, self.trials) do
     workers[i] = function()
-      while step(self) do end
+      while step(self) do task.sleep(0) end -- choosing a point is much computation, if no trial waits
       return true
     end
   end

@@ -78,27 +78,50 @@ local function kernels(d, trials, index, n_dims)
       list[k] = { at = mu }
     else
       at = at + 1
-      list[k] = { mu = mu, sigma = sigmas[at], whole = mass(mu, sigmas[at], 0, 1) }
+      local sigma = sigmas[at]
+      local whole = mass(mu, sigma, 0, 1)
+      list[k] = { mu = mu, sigma = sigma, whole = whole, top = 1 / (SQRT_2PI * sigma * whole) }
     end
   end
   list[#trials + 1] = false
   return list
 end
 
--- The likelihood of a place under one kernel.
-local function likelihood(d, kernel, place, n_kernels)
+-- The likelihoods of one place under all kernels are multiplied into `p`. The loop that costs: it runs for every
+-- candidate, dimension and trial, so masses of cells are kept with their kernel.
+local function times_likelihood(p, d, list, place)
+  local n = #list
   if d.kind == "choice" then
-    if not kernel then return 1 / d.n end
-    local share = 1 / n_kernels -- what each kernel leaves for all choices together
-    return ((kernel.at == place and 1 or 0) + share / d.n) / (1 + share)
+    local share = 1 / n -- what each kernel leaves for all choices together
+    local miss, hit = share / d.n / (1 + share), (1 + share / d.n) / (1 + share)
+    for k = 1, n do
+      local kernel = list[k]
+      p[k] = p[k] * (not kernel and 1 / d.n or kernel.at == place and hit or miss)
+    end
   elseif d.kind == "int" then
-    local a, b = space.edges(d, space.cell(d, place))
-    if not kernel then return b - a end
-    return mass(kernel.mu, kernel.sigma, a, b) / kernel.whole
+    local cell = space.cell(d, place)
+    local a, b = space.edges(d, cell)
+    for k = 1, n do
+      local kernel = list[k]
+      local m = b - a
+      if kernel then
+        m = kernel[cell]
+        if not m then
+          m = mass(kernel.mu, kernel.sigma, a, b) / kernel.whole
+          kernel[cell] = m
+        end
+      end
+      p[k] = p[k] * m
+    end
+  else
+    for k = 1, n do
+      local kernel = list[k]
+      if kernel then
+        local z = (place - kernel.mu) / kernel.sigma
+        p[k] = p[k] * max(TINY, exp(-0.5 * z * z) * kernel.top)
+      end
+    end
   end
-  if not kernel then return 1 end
-  local z = (place - kernel.mu) / kernel.sigma
-  return max(TINY, exp(-0.5 * z * z) / (SQRT_2PI * kernel.sigma * kernel.whole))
 end
 
 local function draw(d, kernel, rng, n_kernels)
@@ -124,12 +147,10 @@ end
 
 -- Log of the density of a group of dimensions at places.
 local function log_density(s, m, group, places)
-  local sum = 0
-  for k = 1, m.n do
-    local p = 1
-    for _, i in ipairs(group) do p = p * likelihood(s.dims[i].d, m[i][k], places[i], m.n) end
-    sum = sum + p
-  end
+  local p, sum = {}, 0
+  for k = 1, m.n do p[k] = 1 end
+  for _, i in ipairs(group) do times_likelihood(p, s.dims[i].d, m[i], places[i]) end
+  for k = 1, m.n do sum = sum + p[k] end
   return log(max(sum / m.n, TINY))
 end
 
