@@ -23,7 +23,8 @@ local PAGE_POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self';
   .. "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 local PRIVATE = { ["cache-control"] = "no-store" } -- answers that need a key
 for k, v in pairs(STATIC) do PRIVATE[k] = v end
-local EXPOSED = "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, ETag, Location, Content-Disposition"
+local EXPOSED = "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy, ETag, Location, Content-Disposition, "
+  .. "Link, X-Total-Count"
 
 -- The same, ready for the wire: nothing to check or copy name by name.
 local ready = {}

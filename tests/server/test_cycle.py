@@ -163,6 +163,10 @@ def test_a_year():
             same(len(s.get("/api/v1/predictions/months")["months"]), 9)
             same(len(s.get("/api/v1/results/training")), 9)
             same([c["is_active"] for c in s.get("/api/v1/model-params")["params"]], [True])
+            for name in ("accuracy_report", "inventory_report"):
+                status, report = s.api("/api/v1/jobs/reports", "POST", {"report_type": name, "formats": ["html", "csv"]})
+                same(status, 200, report)
+                check(report["records_count"] > 0 and "<html" in s.get_raw(report["links"]["html"])[1].decode(), report)
             model_files(s, folder, models[13])
         finally:
             s.stop()

@@ -130,6 +130,12 @@ def test_configs():
         s.error(422, "validation_error", CONFIGS + "/best?metric_name=val_magic")
 
         c = s.json(200, CONFIGS + "/upload", "POST", {"json_payload": {"lags": 5}})
+        s.sql("INSERT INTO jobs(job_id, job_type, concurrency_key) VALUES ('j', 'training', 'training')")
+        s.sql("INSERT INTO job_steps(job_id, name, position, status, result) VALUES ('j', 'choose', 1, 'completed', ?)",
+              json.dumps({"config_id": c["config_id"]}))
+        out = s.json(200, CONFIGS + "/delete", "POST", {"ids": [c["config_id"]]})
+        same((out["failed"], "not ended" in out["errors"][0]), (1, True), out)
+        s.sql("DELETE FROM jobs")
         s.error(400, "no_ids_provided", CONFIGS + "/delete", "POST", {"ids": []})
         s.error(403, "forbidden", CONFIGS + "/delete", "POST", {"ids": [c["config_id"]]}, "operator")
         ids = [a["config_id"], b["config_id"], c["config_id"], c["config_id"], "none"]

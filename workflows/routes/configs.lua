@@ -35,7 +35,10 @@ end
 local REFERENCES = [[SELECT iif(is_active, 'it is active', NULL) AS active,
   (SELECT count(*) FROM training_results t WHERE t.config_id = c.config_id) AS training,
   (SELECT count(*) FROM tuning_results t WHERE t.config_id = c.config_id) AS tuning,
-  (SELECT count(*) FROM jobs j WHERE j.config_id = c.config_id) AS jobs
+  (SELECT count(*) FROM jobs j WHERE j.config_id = c.config_id) AS jobs,
+  EXISTS (SELECT 1 FROM jobs j JOIN job_steps s ON s.job_id = j.job_id WHERE j.queue IS NOT NULL
+    AND j.job_type IN ('training', 'tuning') AND json_valid(s.result)
+    AND json_extract(s.result, '$.config_id') = c.config_id) AS is_used
   FROM configs c WHERE config_id = ?]]
 
 local function remove(id)
@@ -46,6 +49,7 @@ local function remove(id)
     for _, what in ipairs({ "training", "tuning" }) do
       if r[what] > 0 then return ("%d %s results belong to it"):format(r[what], what) end
     end
+    if r.is_used == 1 then return "a job that has not ended uses them" end
     if r.jobs > 0 then return r.jobs .. " jobs belong to it" end
     tx:exec("DELETE FROM configs WHERE config_id = ?", { id })
   end)
