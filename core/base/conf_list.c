@@ -138,7 +138,8 @@ const struct conf_def CONF_DEFS[] = {
       "when the database is backed up" },
 
     /* jobs */
-    { "job_concurrency", NULL, CONF_INT, "jobs", 1, 1000, "2", "jobs one process runs at once" },
+    { "job_concurrency", NULL, CONF_INT, "jobs", 1, 1000, "4",
+      "jobs one process runs at once; what is heavy says concurrency = 1 itself" },
     { "job_poll_seconds", NULL, CONF_SECONDS, "seconds", 0.01, HOUR, "1",
       "how often an idle worker looks for jobs" },
     { "job_lease_seconds", NULL, CONF_SECONDS, "seconds", 1, HOUR, "30",

@@ -93,7 +93,7 @@ def drain():
                 finally:
                     c.close()
 
-        threads = [threading.Thread(target=client) for _ in range(8)]
+        threads = [threading.Thread(target=client, daemon=True) for _ in range(8)]
         for t in threads:
             t.start()
         idle_one = s.connect()
@@ -316,7 +316,7 @@ def chaos():
                 except OSError:
                     pass
 
-        threads = [threading.Thread(target=client, args=(seed,)) for seed in range(12)]
+        threads = [threading.Thread(target=client, args=(seed,), daemon=True) for seed in range(12)]
         for t in threads:
             t.start()
         for t in threads:

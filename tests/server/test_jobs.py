@@ -234,7 +234,7 @@ def test_cancel_and_order():
     # events: as they happen, and again from the middle
     got = []
     job_id = s.submit("slow", {"seconds": 0.8})
-    t = threading.Thread(target=lambda: got.extend(stream(s, job_id)))
+    t = threading.Thread(target=lambda: got.extend(stream(s, job_id)), daemon=True)
     t.start()
     t.join(20)
     kinds = [(k, d.get("status")) for _, k, d in got]
