@@ -51,6 +51,8 @@ int svg_spark(struct buf *out, const double *v, size_t n, int width, int height,
         low = v[i] < low ? v[i] : low;
         high = v[i] > high ? v[i] : high;
     }
+    if (!isfinite(high - low))
+        return err_set(e, ERR_NAN, "the values of a line are too far apart");
     double step = n > 1 ? (width - 4) / (double)(n - 1) : 0;
     double scale = high > low ? (height - 4) / (high - low) : 0, x = 2, y = height - 2;
 

@@ -159,7 +159,20 @@ def test_parameters_and_filters(server):
 
 
 @with_shop
+def test_retention(server):
+    old, new = report(server), report(server)
+    server.change("UPDATE report_results SET created_at = '2020-01-01T00:00:00.000Z' WHERE result_id = ?", (old["result_id"],))
+    os.utime(f"{server.data}/reports/{old['result_id']}", (0, 0))
+    job = server.ended(server.submit("retention"))
+    same((job["status"], job["result"]["reports"]), ("completed", 1), job)
+    same(os.listdir(f"{server.data}/reports"), [new["result_id"]])
+    same([r["result_id"] for r in server.api("/api/v1/reports")[1]["results"]], [new["result_id"]])
+
+
+@with_shop
 def test_months_and_models(server):
+    same(report(server, {"report_type": "prediction_report", "prediction_month": None, "filters": None, "model_id": None,
+                         "parameters": None})["prediction_month"], "2026-03")
     same(report(server, {"prediction_month": "2026-01-01"})["prediction_month"], "2026-01")
     wrong = report(server, {"prediction_month": "2026-01-15"}, status=422)["error"]["details"]
     same((wrong["parameter"], wrong["value"]), ("prediction_month", "2026-01-15"))
@@ -188,6 +201,7 @@ def test_as_a_job(server):
     same((job["status"], job["job_type"]), ("completed", "report"), job)
     result = job["result"]
     same((result["prediction_month"], result["records_count"], result["has_enriched_metrics"]), ("2026-02", N, True))
+    same(result["enriched_columns"], REFERENCE[19:])
     same(table(result["csv_data"])[0][:24], REFERENCE)
     same(raw(server, result["links"]["html"])[0], 200)
     body = report(server, {"prediction_month": "2031-01-01"}, {"Prefer": "respond-async"}, 202)
@@ -456,6 +470,6 @@ def test_command(server):
         watch.stdout.close()
 
 
-run(test_prediction_report, test_parameters_and_filters, test_months_and_models, test_as_a_job, test_shared_link, test_preview,
+run(test_retention, test_prediction_report, test_parameters_and_filters, test_months_and_models, test_as_a_job, test_shared_link, test_preview,
     test_hot_reload, test_list_and_roles, test_command, test_accuracy_report, test_inventory_report, test_wrong_template_in_use,
     test_english)

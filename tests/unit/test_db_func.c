@@ -193,10 +193,11 @@ static void out_of_memory(void)
         " FROM (WITH RECURSIVE n(column1) AS (SELECT 1 UNION ALL SELECT column1+1 FROM n WHERE column1 < 40)"
         " SELECT column1 FROM n)",
         "SELECT text_fold(printf('%5000s', 'x')), median(1) OVER ()",
+        "SELECT month_series('2025-11-01', 1, '2025-01', 600)",
     };
     size_t before = mem_live();
 
-    for (size_t q = 0; q < 2; q++) {
+    for (size_t q = 0; q < sizeof QUERIES / sizeof *QUERIES; q++) {
         size_t n = 1, n_failed = 0;
         for (int ok = 0; !ok && n < 1000; n++) {
             mem_fail_at(n);

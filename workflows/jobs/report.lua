@@ -1,6 +1,10 @@
 -- report.lua - a report made by a worker: POST /api/v1/jobs/reports with Prefer: respond-async.
 local report = require("report")
 
+-- Columns of the forecast's csv that come from what was sold.
+local ENRICHED = { "availability", "confidence", "Средние продажи (шт)", "Средние продажи (руб)",
+  "Потерянные продажи (руб)" }
+
 return {
   summary = "Make a report and keep it",
   hidden = true, -- has a route of its own
@@ -18,7 +22,9 @@ return {
       if out.csv_data and #out.csv_data > 1000000 then out.csv_data = nil end -- it is among the files
       return out
     end)
-    made.has_enriched_metrics, made.output_path = true, "reports/" .. made.result_id
+    made.has_enriched_metrics = p.report_type == "prediction_report"
+    made.enriched_columns = made.has_enriched_metrics and ENRICHED or nil
+    made.output_path = "reports/" .. made.result_id
     return made
   end,
 }
