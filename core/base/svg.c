@@ -54,13 +54,13 @@ int svg_spark(struct buf *out, const double *v, size_t n, int width, int height,
     if (!isfinite(high - low))
         return err_set(e, ERR_NAN, "the values of a line are too far apart");
     double step = n > 1 ? (width - 4) / (double)(n - 1) : 0;
-    double scale = high > low ? (height - 4) / (high - low) : 0, x = 2, y = height - 2;
+    double range = high > low ? high - low : 1, x = 2, y = height - 2;
 
     if (begin(out, "spark", width, height, e) != 0 || buf_adds(out, "<path d=\"", e) != 0)
         return -1;
     for (size_t i = 0; i < n; i++) {
         x = 2 + step * (double)i;
-        y = height - 2 - (v[i] - low) * scale;
+        y = height - 2 - (v[i] - low) / range * (height - 4);
         if (buf_addc(out, i == 0 ? 'M' : 'L', e) != 0 || add(out, x, e) != 0 ||
             buf_addc(out, ' ', e) != 0 || add(out, y, e) != 0)
             return -1;

@@ -36,6 +36,8 @@ int main(void)
                                  "<path d=\"M2 2L52 22L102 12\"/><circle cx=\"102\" cy=\"12\" r=\"1.6\"/></svg>");
     CHECK(strstr(spark(below, 2), "M2 22L102 2\"") != NULL);
     CHECK(strstr(spark(falling + 1, 1), "M2 22\"") != NULL); /* all zero: at the bottom */
+    v[0] = 8e-308;
+    CHECK(strstr(spark(v, 1), "M2 2\"") != NULL); /* the smallest of numbers: to scale all the same */
     v[0] = 1e308, v[1] = -1e308;
     CHECK_STR(spark(v, 2), "nan");
     v[0] = NAN;
