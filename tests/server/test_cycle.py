@@ -2,6 +2,7 @@
 by the months that come; when demand changes of a sudden, /health says so."""
 import datetime
 import http.client
+import json
 import os
 import random
 import subprocess
@@ -109,14 +110,25 @@ def train(s, number):
     return result
 
 
-def active_is_best(s):
-    """A new model took over only when it was better than the one before."""
-    best = active = None
-    for model, metric in s.sql("SELECT model_id, json_extract(metrics, '$.val_MIWS_MIC_Ratio') FROM training_results"
-                               " ORDER BY rowid"):
-        if active is None or metric is not None and (best is None or metric < best):
-            active, best = model, metric
+def active_is_best(s, next_month):
+    """The active model was held against each new one in a month both had forecast unseen; it speaks of the next
+    month, too."""
+    active = None
+    for model, text in s.sql("SELECT model_id, metrics FROM training_results ORDER BY rowid"):
+        duel = json.loads(text)["backtest"].get("duel")
+        if active is None:
+            same(duel, None, "nobody to duel with")
+            active = model
+            continue
+        same(duel["model_id"], active, duel)
+        new, old = (duel[side]["val_MIWS_MIC_Ratio"] for side in ("new", "old"))
+        check(new > 0 and old > 0, duel)
+        active = model if new <= old else active
     same(s.get("/api/v1/models-configs/models/active")["model_id"], active)
+    until = time.time() + 60
+    while not s.sql("SELECT 1 FROM fact_predictions WHERE model_id = ? AND prediction_month = ?", (active, next_month)):
+        check(time.time() < until, "the active model says nothing of", next_month)
+        time.sleep(0.1)
 
 
 def test_a_year():
@@ -136,7 +148,7 @@ def test_a_year():
                     continue
                 result = train(s, number)
                 models[number + 1] = result["model_id"]
-                active_is_best(s)
+                active_is_best(s, result["prediction_month"])
                 status, report = s.api("/api/v1/jobs/reports", "POST", {
                     "model_id": result["model_id"], "prediction_month": result["prediction_month"], "formats": ["csv"]})
                 same((status, report.get("records_count")), (200, result["products"]), report)
@@ -160,7 +172,7 @@ def test_a_year():
             same({p["prediction_month"] for p in august}, {"2025-08-01"})
             check(all(p["actual"] is not None and abs(p["error"] - (p["quantiles"]["q50"] - p["actual"])) < 1e-9
                       for p in august), august)
-            same(len(s.get("/api/v1/predictions/months")["months"]), 9)
+            same(len({m["month"] for m in s.get("/api/v1/predictions/months")["months"]}), 9)
             same(len(s.get("/api/v1/results/training")), 9)
             same([c["is_active"] for c in s.get("/api/v1/model-params")["params"]], [True])
             for name in ("accuracy_report", "inventory_report"):

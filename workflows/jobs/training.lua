@@ -21,7 +21,7 @@ local function metrics_of(learnt, trained, seconds)
   local out = { training_duration_seconds = seconds, train_loss = trained.train_loss, val_loss = trained.val_loss,
                 epochs = trained.epochs,
                 backtest = { models = learnt.models, months = learnt.months, by_month = learnt.by_month,
-                             weights = learnt.weights } }
+                             weights = learnt.weights, duel = learnt.duel } }
   for name, value in pairs(learnt.val or {}) do out[name] = value end
   return out
 end
@@ -47,10 +47,12 @@ local function publish(tx, job, t)
       n_products = panel.n, config_id = chosen.config_id, weights = t.learnt.weights },
   })
   local predictions = forecast_publish.predictions(tx, job.id, chosen.model_id, t.forecasts)
-  local activated = model_store.after_result(tx, { model_id = chosen.model_id, config_id = chosen.config_id })
+  local activated = model_store.after_result(tx, { model_id = chosen.model_id, config_id = chosen.config_id,
+    duel = t.learnt.duel })
   return { model_id = chosen.model_id, config_id = chosen.config_id, result_id = result_id, months = months,
-    prediction_month = t.forecasts[1].month, is_active = activated.model, metrics = metrics, predictions = predictions,
-    products = panel.n }
+    prediction_month = t.forecasts[1].month, is_active = activated.model,
+    active_model_id = activated.model and chosen.model_id or activated.previous_model_id,
+    metrics = metrics, predictions = predictions, products = panel.n }
 end
 
 return {
@@ -79,7 +81,9 @@ return {
       return { products = panel.n, months = panel.steps, first = panel.first, last = panel.last }
     end)
     local learnt = job:step("backtest", function()
-      return compute.backtest({ panel = panel, config = chosen.config, progress = bar(job, 0.05, 0.5) })
+      local active = model_store.active(main, "sales")
+      return compute.backtest({ panel = panel, config = chosen.config,
+        rival = active and forecast_publish.promised(panel, main, active), progress = bar(job, 0.05, 0.5) })
     end)
     local file = chosen.model_id .. ".model"
     local path, checkpoint = root .. "/models/" .. file, root .. "/scratch/" .. job.id .. ".checkpoint"
@@ -96,8 +100,12 @@ return {
       for i, m in ipairs(forecast.predict(panel, model, 1)) do forecasts[i] = forecast_publish.rows(panel, m) end
       forecast.close(model)
       job:progress(0.97, "publishing")
-      return job:transact("publish", publish, job, { chosen = chosen, panel = panel, learnt = learnt,
+      local result = job:transact("publish", publish, job, { chosen = chosen, panel = panel, learnt = learnt,
         trained = trained, file = file, forecasts = forecasts })
+      if not result.is_active and result.active_model_id then -- it stays, so its word on the month is wanted too
+        job:spawn("prediction", { model_id = result.active_model_id, prediction_month = result.prediction_month })
+      end
+      return result
     end)
   end,
 }

@@ -14,7 +14,7 @@ local here = {}
 compute.drivers["local"] = here
 
 function here.backtest(work)
-  return forecast.backtest(work.panel, work.config, { progress = work.progress })
+  return forecast.backtest(work.panel, work.config, { progress = work.progress, rival = work.rival })
 end
 
 -- Fits and writes the file. A checkpoint of an attempt that was cut short is taken up again; one that does not
@@ -46,7 +46,7 @@ end
 
 --- Forecasts past months: weights, intervals, scores.
 --- Waits; cancellable.
---- @param work table { panel, config, progress = function(share, text), driver = "local" }
+--- @param work table { panel, config, rival?, progress = function(share, text), driver = "local" }
 --- @return table  plain data, of forecast.backtest
 --- Raises: as forecast.backtest
 --- Source: ours

@@ -135,22 +135,25 @@ end
 --- Waits; cancellable.
 --- @param panel panel
 --- @param config table  of model_config
---- @param opt table? { progress = function(share, text) }
+--- @param opt table? { progress = function(share, text), rival = of forecast_publish.promised }
 --- @return table  plain data: { weights, intervals, epochs, months (judged), models = { name = { wape, mase, bias,
 ---   pinball, coverage_90 } }, by_month = array of { month, wape = { name = number }, coverage_90 }, val = { val_MIWS,
----   … } of the last judged month }
+---   … } of the last judged month, duel = of score.duel }
 --- Raises: not_enough_data, no_sales; what models raise
 --- Source: Tashman 2000 (rolling origin)
 function forecast.backtest(panel, config, opt)
   forecast.check(panel)
   local progress = opt and opt.progress or function() end
+  local rival = opt and opt.rival
   local T, months = panel.steps, {}
   local first = math.max(2, T - ROLLING_MAX)
   local is_small = panel.n * T <= CELLS_MAX
   local fitted, epochs
   for at = first, T - 1 do
     progress((at - first) / (T - first), "looking back: " .. panel:month(at + 1))
-    if not fitted or is_small or (at == T - JUDGED_MAX) or not (fitted.tide and fitted.trees) then
+    -- in a duel both have seen all but the last month
+    local is_due = is_small or at == T - JUDGED_MAX or (at == T - 1 and rival ~= nil)
+    if not fitted or is_due or not (fitted.tide and fitted.trees) then
       if fitted then close(fitted) end
       -- how long to train is found out once, on the months before the first
       fitted = fit_all(panel, at, config, { epochs = epochs or (not learn_tide.can(at) and 1 or nil), refit = true })
@@ -173,6 +176,7 @@ function forecast.backtest(panel, config, opt)
   out.epochs = epochs
   out.months, out.models, out.by_month = score.table(panel, judged, forecast.LEVELS)
   if #judged > 0 then out.val = score.validation(panel, judged[#judged], forecast.LEVELS) end
+  if rival and #judged > 0 then out.duel = score.duel(panel, judged[#judged], rival, forecast.LEVELS) end
   return out
 end
 

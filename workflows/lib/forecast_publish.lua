@@ -4,6 +4,7 @@
 local crypto = require("crypto")
 local db = require("db")
 local json = require("json")
+local publish = require("upload_publish")
 local tensor = require("tensor")
 
 local forecast_publish = {}
@@ -33,6 +34,26 @@ function forecast_publish.rows(panel, month)
     summary[name] = tonumber(("%.2f"):format(total[i]))
   end
   return { month = month.month, rows = text, summary = summary }
+end
+
+--- What a model said of a month that has come since: the other side of a duel.
+--- Waits.
+--- @param panel panel
+--- @param main db
+--- @param row table  of models, metadata read
+--- @return table?  { model_id, quantiles (N, 5), NaN where it said nothing }; nil when it had seen the panel's last
+---   month, or said nothing of it
+--- Source: ours
+function forecast_publish.promised(panel, main, row)
+  local until_ = row.metadata and row.metadata.months and row.metadata.months.to
+  if type(until_) ~= "string" or until_ >= panel.last then return nil end
+  local q = publish.with_shop(panel.d, main, function()
+    return (panel.d:matrix([[SELECT quantile_05, quantile_25, quantile_50, quantile_75, quantile_95
+      FROM item LEFT JOIN shop.fact_predictions p ON p.multiindex_id = item.multiindex_id
+        AND p.prediction_month = ? AND p.model_id = ? ORDER BY product]], { panel.last, row.model_id }))
+  end, "deferred")
+  if q:isnan():mean() == 1 then return nil end
+  return { model_id = row.model_id, quantiles = q }
 end
 
 --- Writes the forecasts of a model: those it made of the same months before are replaced.

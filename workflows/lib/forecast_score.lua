@@ -117,4 +117,18 @@ function score.validation(panel, m, levels)
   return out
 end
 
+--- The metrics of a month as forecast now and as another model had forecast it; products of which the other said
+--- nothing count the same on both sides.
+--- @param panel panel
+--- @param m table  { at, month, y, q }
+--- @param rival table  { model_id, quantiles (N, 5), NaN where there are none }
+--- @param levels table
+--- @return table  plain data: { model_id, month, new, old = metrics of score.validation }
+--- Source: ours
+function score.duel(panel, m, rival, levels)
+  local theirs = { at = m.at, y = m.y, q = rival.quantiles:fill_nan(m.q) }
+  return { model_id = rival.model_id, month = m.month, new = score.validation(panel, m, levels),
+           old = score.validation(panel, theirs, levels) }
+end
+
 return score

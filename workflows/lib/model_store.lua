@@ -140,13 +140,23 @@ local function is_better(value, old, r)
   return value ~= nil and (old == nil or value * r.sign > old * r.sign)
 end
 
+-- The two values by which a new model is held against the active one. Metrics of different months tell of the
+-- months, not of the models: where both forecast the same month before it came, that counts.
+local function values_of(tx, new, active, r)
+  local duel = new.duel
+  if duel and duel.model_id == active and duel.new[r.metric] and duel.old[r.metric] then
+    return duel.new[r.metric], duel.old[r.metric], true
+  end
+  return metric_of(tx, MODEL_METRIC, new.model_id, r), active and metric_of(tx, MODEL_METRIC, active, r) or nil, false
+end
+
 --- After a training: the new model becomes active when there is none, or when it is better by the
---- metric of the settings; the same for its parameters. Call it in the transaction that publishes,
---- behind the row of training_results.
+--- metric of the settings (in a duel: as good; it has seen a month more); the same for its parameters. Call it
+--- in the transaction that publishes, behind the row of training_results.
 --- Waits.
 --- @param tx db
---- @param new table { model_id, config_id }
---- @return table { model = boolean, config = boolean, metric, value, previous_model_id, previous_value }
+--- @param new table { model_id, config_id, duel = { model_id, new, old = metric -> value in the same month }? }
+--- @return table { model = boolean, config = boolean, metric, value, previous_model_id, previous_value, is_duel }
 ---   what became active
 --- Source: plastinka.md 1.9
 function model_store.after_result(tx, new)
@@ -155,12 +165,9 @@ function model_store.after_result(tx, new)
   local m = new.model_id and tx:row("SELECT model_kind, is_active FROM models WHERE model_id = ?", { new.model_id })
   if m and m.is_active == 0 and settings.model_auto_select then
     local active = tx:row("SELECT model_id FROM models WHERE model_kind = ? AND is_active = 1", { m.model_kind })
-    out.value = metric_of(tx, MODEL_METRIC, new.model_id, r)
-    if active then
-      out.previous_model_id = active.model_id
-      out.previous_value = metric_of(tx, MODEL_METRIC, active.model_id, r)
-    end
-    if not active or is_better(out.value, out.previous_value, r) then
+    out.previous_model_id = active and active.model_id
+    out.value, out.previous_value, out.is_duel = values_of(tx, new, out.previous_model_id, r)
+    if not active or is_better(out.value, out.previous_value, r) or out.is_duel and out.value == out.previous_value then
       out.model = model_store.activate_model(tx, new.model_id)
     end
   end
