@@ -124,7 +124,7 @@ end
 --- @return boolean
 --- Source: ours
 function queue.has_ready()
-  return db.main():value("SELECT 1 FROM jobs WHERE queue = 'ready' LIMIT 1") ~= nil
+  return db.main():value("SELECT min(concurrency_key) FROM jobs WHERE queue = 'ready'") ~= nil -- the first of an index
 end
 
 --- The statement that fails with notfound when the lease is lost. To be put first.

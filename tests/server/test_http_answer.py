@@ -324,7 +324,8 @@ def file_matrix():
         same(a.headers["content-disposition"],
              "attachment; filename=\"___.html\"; filename*=UTF-8''%D0%B6%22.html")
         check(a.headers["etag"].startswith('W/"'))
-        for target, status in ((f"{d}/none", 404), (d, 404), ("/dev/zero", 404)):
+        os.symlink(os.path.join(d, "page.html"), os.path.join(d, "link"))
+        for target, status in ((f"{d}/none", 404), (d, 404), ("/dev/zero", 404), (f"{d}/link", 404)):
             send(c, f"/file?path={target}")
             same(Answer(c).status, status, target)
         # a client that leaves in the middle of a file
