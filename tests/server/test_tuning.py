@@ -118,6 +118,23 @@ def test_killed(server):
     check(n_killed > 0 and job["deaths"] <= n_killed, n_killed, job["deaths"])
 
 
+def test_ranked_by_loss():
+    """A metric that forecasts of the last months do not have: the loss takes its place, and that is said."""
+    server = Jobs("--model-metric", "train_MIC", "--model-metric-higher-is-better", "true")
+    try:
+        server.api("/api/v1/models-configs/configs/upload", "POST", {"json_payload": SMALL, "is_active": True})
+        fill(server, 25, 10)
+        job = server.ended(tune(server, trials=5, activate=True), SECONDS)
+        same(job["status"], "completed", job)
+        result = job["result"]
+        same(result["metric"], "val_loss")
+        values = [r["value"] for r in result["results"]]
+        check(values == sorted(values) and values[0] <= result["before"]["value"], "less is better", result)
+        check(any("ranked by val_loss" in line["message"] for line in job["log"]), job["log"])
+    finally:
+        server.stop()
+
+
 @with_server
 def test_refused(server):
     def fails(**params):
@@ -151,4 +168,4 @@ def test_refused(server):
         same(server.api("/api/v1/jobs/tuning", "POST", params)[0], 422, params)
 
 
-run(test_finds_and_offers, test_killed, test_refused)
+run(test_finds_and_offers, test_killed, test_ranked_by_loss, test_refused)

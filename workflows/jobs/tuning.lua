@@ -16,8 +16,8 @@ local tuning = require("tuning")
 local PREPARED, SEARCHED = 0.05, 0.97 -- of the bar people watch
 
 -- Ended trials, best first; of equal configurations the best only.
-local function ranked(found, base)
-  local sign = settings.model_metric_higher_is_better and -1 or 1
+local function ranked(found, base, higher)
+  local sign = higher and -1 or 1
   local list, is_there, out = {}, {}, {}
   for _, t in ipairs(found.trials) do
     if t.status == "completed" then list[#list + 1] = t end
@@ -63,9 +63,9 @@ end
 
 -- Stores the best configurations with what they reached. The best becomes active when that is asked for, or when
 -- the settings say so, and it was better here than the one in use: both were judged by the same months.
-local function publish(tx, job, found, start)
-  local best, first, list = ranked(found, start[1]), nil, json.array({})
-  local higher = settings.model_metric_higher_is_better
+local function publish(tx, job, found, start, work)
+  local higher = work.higher_is_better
+  local best, first, list = ranked(found, start[1], higher), nil, json.array({})
   for _, b in ipairs(best) do
     if b.trial.number == 1 then first = b end
   end
@@ -83,7 +83,7 @@ local function publish(tx, job, found, start)
   local wanted = job.params.activate
   if wanted == nil then wanted = settings.model_auto_select_configs end
   local is_active = wanted and is_better and model_store.activate_config(tx, list[1].config_id) or false
-  return { metric = settings.model_metric, best = { config_id = list[1].config_id, value = won.value,
+  return { metric = work.metric, best = { config_id = list[1].config_id, value = won.value,
       config = best[1].config, is_active = is_active },
     before = { config_id = model_config.id(start[1]), value = before }, results = list, trials = counts(found),
     seconds = tonumber(("%.3f"):format(found.seconds)), ended_by = found.ended_by, mode = job.params.mode }
@@ -119,8 +119,11 @@ return {
       keep = function(name, fn) return job:step(name, fn) end, on_trial = progress_of(trials, budget_s, job),
     })
     if not found.best then refuse(found) end
+    if work.metric ~= settings.model_metric then
+      job:log(settings.model_metric .. " cannot be told of the last months; ranked by " .. work.metric, "warn")
+    end
     fs.write(job:file("trials.json"), json.encode(found.trials))
     job:progress(SEARCHED, "storing the best")
-    return job:transact("publish", publish, job, found, start)
+    return job:transact("publish", publish, job, found, start, work)
   end,
 }

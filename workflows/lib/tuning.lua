@@ -15,6 +15,7 @@ local model_store = require("model_store")
 local score = require("forecast_score")
 local settings = require("settings")
 local space = require("tuning_space")
+local tensor = require("tensor")
 local tune = require("tune")
 
 local tuning = {}
@@ -53,6 +54,18 @@ local function panels(d, main, range, spans, progress)
   return out
 end
 
+-- What trials are ranked by: the metric of the settings when it can be told of the judged months at all, else the
+-- loss. Any forecast will do to find out.
+local function metric_of(panel, at)
+  local q = tensor.new({ panel.n, 5 }, 0) + tensor.from({ 0, 1, 2, 3, 4 })
+  for month = at, panel.steps - 1 do
+    local found = score.validation(panel, { at = month, y = panel.units:pick(2, month + 1):copy(), q = q },
+      forecast.LEVELS)
+    if found[settings.model_metric] == nil then return "val_loss", false end
+  end
+  return settings.model_metric, settings.model_metric_higher_is_better
+end
+
 --- Makes what trials learn from.
 --- Waits; cancellable.
 --- @param d db  scratch
@@ -60,7 +73,7 @@ end
 --- @param range table  of dataset.range
 --- @param base table  configuration a trial may also have the span of
 --- @param progress function  (share)
---- @return table  { panels = by span, steps, at = months learnt, products }
+--- @return table  { panels = by span, steps, at = months learnt, products, metric, higher_is_better }
 --- Raises: no_data, not_enough_data, no_sales
 --- Source: ours
 function tuning.prepare(d, main, range, base, progress)
@@ -77,7 +90,8 @@ function tuning.prepare(d, main, range, base, progress)
     error({ code = "not_enough_data", message = ("there are %d complete months of sales (%s to %s), too few to judge "
       .. "parameters by"):format(one.steps, one.first, one.last), details = { months = one.steps } }, 0)
   end
-  return { panels = all, steps = one.steps, at = at, products = one.n }
+  local metric, higher = metric_of(one, at)
+  return { panels = all, steps = one.steps, at = at, products = one.n, metric = metric, higher_is_better = higher }
 end
 
 -- What one month's quantiles are worth: the metrics of the reference, and the pinball loss as val_loss.
@@ -111,13 +125,10 @@ function tuning.judge(panel, at, fitted)
   return out
 end
 
--- The figure trials are ranked by, less is better or not as the settings say.
-local function figure_of(found)
-  local v = found[settings.model_metric]
-  if v == nil then
-    error({ code = "invalid", message = "the metric " .. settings.model_metric
-      .. " cannot be told of the last months: too few products sold, or too few did not" }, 0)
-  end
+-- The figure of a trial.
+local function figure_of(work, found)
+  local v = found[work.metric]
+  if v == nil then error({ code = "nan", message = work.metric .. " of this trial is no number" }, 0) end
   return v
 end
 
@@ -127,7 +138,7 @@ end
 --- @param config table
 --- @param trial trial?  told after 3, 9, 27 … epochs
 --- @return number, table  the figure, all metrics and epochs
---- Raises: as learn_tide.fit; invalid (the metric cannot be told)
+--- Raises: as learn_tide.fit; nan (the metric is no number)
 --- Source: ours
 function tuning.trial(work, config, trial)
   local panel, at = work.panels[config.train_ds_config.span], work.at
@@ -141,12 +152,13 @@ function tuning.trial(work, config, trial)
     growing = net
     if trial == nil or r.epoch < next_rung then return end
     next_rung = next_rung * RUNG
-    trial:report(r.epoch, figure_of(tuning.judge(panel, at, { net = net, lags = lags, is_seasonal = is_seasonal })))
+    local found = tuning.judge(panel, at, { net = net, lags = lags, is_seasonal = is_seasonal })
+    trial:report(r.epoch, figure_of(work, found))
   end })
   local net <close> = fitted.net
   local found = tuning.judge(panel, at, { net = net, lags = fitted.lags, is_seasonal = fitted.is_seasonal })
   found.epochs, found.train_loss = fitted.epochs, fitted.train_loss
-  return figure_of(found), found
+  return figure_of(work, found), found
 end
 
 --- Known good configurations to begin with: the one in use, then the best by the metric of the settings.
@@ -191,7 +203,7 @@ function tuning.search(work, start, opt)
   return tune.run({
     space = space.of(opt.mode, work.at), start = points, trials = opt.trials, budget_s = opt.budget_s,
     parallel = opt.parallel, seed = opt.seed or 42, keep = opt.keep, on_trial = opt.on_trial,
-    mode = settings.model_metric_higher_is_better and "max" or "min",
+    mode = work.higher_is_better and "max" or "min",
     pruner = { kind = "asha", first = RUNG, factor = RUNG, last = base.training_config.max_epochs },
     objective = function(params, trial)
       local is_base = trial.number == 1 -- what the others are compared with: never given up
