@@ -294,6 +294,8 @@ local function explain(err, files, over)
   local code = type(err) == "table" and rawget(err, "code")
   local details = { reason = code or "invalid", file = path and "workflows/" .. path,
     line = math.tointeger(tonumber(line)) }
+  local more = type(err) == "table" and rawget(err, "details")
+  if type(more) == "table" then details.row = more.row end
   local text = path and (over[path] or files[path])
   if text and line then details.excerpt = excerpt(text, tonumber(line)) end
   return fail.new("validation_error", why and (path .. (line and ":" .. line or "") .. ": " .. why) or message, details)

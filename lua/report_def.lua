@@ -139,7 +139,7 @@ end
 --- @return engine
 --- Source: ours
 function report_def.engine(rec, files, list, over)
-  return template.engine({ load = finder(files, rec.name, over), pause = pause,
+  return template.engine({ load = finder(files, rec.name, over), pause = pause, watch = "rows",
     globals = { chart = charts_of(list), t = list }, group = list.group, point = list.point,
     currency = list.currency, date = list.date })
 end

@@ -32,13 +32,17 @@ local function each(list)
   return ipairs(list)
 end
 
--- The same with a rest now and then.
-local function pausing(pause)
+-- The same with a rest now and then, and a note of how far each list is: for errors.
+local function pausing(pause, progress)
   local function next_one(list, i)
     i = i + 1
     local v = list[i]
-    if v == nil then return nil end
+    if v == nil then
+      progress[list] = nil
+      return nil
+    end
     if i % PAUSE_TURNS == 0 then pause() end
+    progress[list] = i
     return i, v
   end
   return function(list)
@@ -163,15 +167,17 @@ end
 --- @param opt table { load = function(name) --> text, or nil when there is none,
 ---   globals = table of names every template knows, group = " " between thousands, point = ",",
 ---   currency = "₽", date = "%d.%m.%Y", filters = table of further filters, pause = function called every
----   few hundred turns of the loops over lists, so that a long page lets others work }
+---   few hundred turns of the loops over lists, so that a long page lets others work, watch = the list among the
+---   values whose row errors tell (needs pause) }
 --- load may return a second text: what the template is called in errors.
 --- @return engine
 function template.engine(opt)
   local base = load.env()
   for name, value in pairs(opt.globals or {}) do load.set_name(base, name, value) end
   local filters = make_filters(opt)
-  return setmetatable({ loader = opt.load, base = base, filters = filters, done = {}, called = {},
-    each = opt.pause and pausing(opt.pause) or each }, Engine)
+  local progress = setmetatable({}, { __mode = "k" })
+  return setmetatable({ loader = opt.load, base = base, filters = filters, done = {}, called = {}, watch = opt.watch,
+    progress = progress, each = opt.pause and pausing(opt.pause, progress) or each }, Engine)
 end
 
 --- Compiles a template, or takes it as compiled before.
@@ -227,7 +233,9 @@ function Engine:render(name, values)
     take()
     if type(err) ~= "string" then error(err, 0) end
     if err == "not enough memory" then raise.error("nomem", "template " .. name .. ": not enough memory") end
-    raise.error("invalid", place(self, err))
+    local list = self.watch and values and values[self.watch]
+    local row = list and self.progress[list]
+    raise.error("invalid", place(self, err) .. (row and " (row " .. row .. ")" or ""), row and { row = row })
   end
   return take()
 end
