@@ -3,6 +3,7 @@ import json
 import os
 import random
 import signal
+import socket
 import time
 
 from http_support import check, run, same, wait_for
@@ -310,6 +311,25 @@ def test_kills_between_submit_and_result(s):
     same(curl(s, "/status")[1]["jobs_by_status"], {"pending": 0, "processing": 0, "completed": 60, "failed": 0})
 
 
+@with_shop
+def test_clients_that_go_while_the_model_is_opened(s):
+    s.train()
+    body = json.dumps(GOOD).encode()
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nPrefer: wait=5\r\nContent-Length: %d\r\n\r\n"
+    for _ in range(3):
+        s.stop_and_again()
+        open_ones = [socket.create_connection(("127.0.0.1", s.port)) for _ in range(30)]
+        for i, c in enumerate(open_ones):
+            c.sendall(head % len(body) + body)
+            if i < 20:
+                c.close()
+        same(result_of(s, GOOD)["store"], 2)
+        for c in open_ones[20:]:
+            c.settimeout(10)
+            check(c.recv(12) == b"HTTP/1.1 200", "who stayed is answered")
+            c.close()
+
+
 def test_light_jobs_take_no_place():
     s = Shop("--job-concurrency", "1", files={"jobs/slow.lua": "return { refractory = 0, run = function() "
                                               "require('task').sleep(60) end }"})
@@ -341,4 +361,4 @@ def test_a_killed_training_goes_on(s):
 
 run(test_the_five_documented_requests, test_lists, test_bad_requests, test_forecasts, test_versions_and_rollback, test_accuracy,
     test_files_that_are_refused, test_a_model_from_lightgbm, test_kills_between_submit_and_result,
-    test_a_killed_training_goes_on, test_light_jobs_take_no_place)
+    test_a_killed_training_goes_on, test_clients_that_go_while_the_model_is_opened, test_light_jobs_take_no_place)

@@ -31,10 +31,11 @@ local function load(row)
     if current and current.id == row.model_id then return current end
   end
   loading[row.model_id] = true
-  local ok, m = pcall(store_model.open, row)
-  loading[row.model_id] = nil
-  notify.fire(opened)
-  if not ok then error(m, 0) end
+  local _ <close> = setmetatable({}, { __close = function() -- also when the client has gone meanwhile
+    loading[row.model_id] = nil
+    notify.fire(opened)
+  end })
+  local m = store_model.open(row)
   current, cache, n_cached = m, {}, 0
   return m
 end
