@@ -268,6 +268,7 @@ def test_hostile_scripts():
         "object": "error(function() end)",
         "handler": "xpcall(error, function() while true do end end)",
         "slow": "require('task').sleep(60)",
+        "restless": "while true do require('task').sleep(0) end",
         "nothing": "return nil",
         "unencodable": "return { f = print }",
     }
@@ -276,10 +277,18 @@ def test_hostile_scripts():
         for n, t in bad.items()) + "\n}"
     s = Serve("--route-deadline-seconds", "2", files={"routes/hostile.lua": route})
     pid = s.children()
+    served = 0
+    asker = threading.Thread(target=s.get, args=("/bad/restless",), daemon=True)
+    asker.start()
+    time.sleep(0.3)
+    while asker.is_alive() and served < 20:
+        served += s.word() == "one"
+    check(served >= 2, "others are served while one never rests", served)
+    asker.join(20)
     for name in bad:
         status, body = s.get("/bad/" + name)
         expected = {"nothing": (204,), "loop": (503,), "pcall": (503,), "coroutine": (503,), "handler": (503,),
-                    "memory": (503,), "slow": (503,)}.get(name, (500,))
+                    "memory": (503,), "slow": (503,), "restless": (503,)}.get(name, (500,))
         check(status in expected, name, status, body)
         if status >= 500:
             check(set(body["error"]) >= {"code", "message", "request_id"}, name, body)
