@@ -76,6 +76,13 @@ near(wide:get(2, 5), 5, "but for the forecast")
 local again = json.decode(json.encode(c))
 local function of(intervals) return blend.quantiles(past[1].q50, past[1].spread, intervals) end
 near((of(again) - of(c)):abs():max(), 0, "as a model file remembers it")
+-- where whole pieces are sold, only the middle may be between two
+for i, m in ipairs(moved) do moved[i].y = m.y:round() end
+local pieces = blend.quantiles(moved[1].q50, moved[1].spread, blend.calibrate(moved, LEVELS))
+local ends = tensor.concat({ pieces:pick(2, 1):copy(), pieces:pick(2, 5):copy() })
+local near_middle = tensor.concat({ moved[1].q50, moved[1].q50 })
+near(((ends - ends:round()):abs() * (ends - near_middle):abs()):max(), 0, "whole numbers, or the middle itself")
+near((pieces:pick(2, 3):copy() - moved[1].q50):abs():max(), 0, "which stays as it is")
 -- nothing known, one product, nothing sold
 for _, m in ipairs(past) do m.known = tensor.new({ N }, 0) end
 check(covered(month_of(1), blend.calibrate(past, LEVELS)) >= 0, "nobody is known: no intervals, but an answer")

@@ -164,6 +164,7 @@ function blend.quantiles(q50, spread, c, widen, ceiling)
     local offset = tensor.new({ #q50 }, 0)
     for b, row in ipairs(c.offsets) do offset = offset + masks[b] * row[i] end
     local q = (e + offset * scale):expm1():relu()
+    if c.is_whole and i ~= middle then q = q:round() end -- pieces are sold, not parts of them
     if i < middle then
       q = q:minimum(q50)
     elseif i > middle then
@@ -187,7 +188,8 @@ end
 
 -- The share of what came that lay within the outer levels.
 local function coverage(m, c, widen)
-  local q = blend.quantiles(m.q50, m.spread, { edges = c.edges, widen = 1, offsets = with_middle(c.offsets) }, widen,
+  local q = blend.quantiles(m.q50, m.spread, { edges = c.edges, widen = 1, offsets = with_middle(c.offsets),
+    is_whole = c.is_whole }, widen,
     m.ceiling)
   local low, high = q:pick(2, 1):copy(), q:pick(2, 3):copy()
   return (low:le(m.y) * m.y:le(high) * m.known):sum() / math.max(1, m.known:sum())
@@ -200,11 +202,12 @@ end
 --- @param months table  array of { y, q50 (N), spread (N), known (N) of 0 and 1, ceiling (N)? }
 --- @param levels table
 --- @return table  plain data, for blend.quantiles: { edges = list of borders of ln(1 + expected), offsets =
----   [bucket][level], widen }
+---   [bucket][level], widen, is_whole = whole pieces are sold }
 --- Source: Vovk et al. 2005 (conformal prediction), by groups
 function blend.calibrate(months, levels)
   local out = offsets(months, levels)
-  out.widen = 1
+  out.widen, out.is_whole = 1, true
+  for _, m in ipairs(months) do out.is_whole = out.is_whole and (m.y - m.y:round()):abs():max() == 0 end
   if #months < 3 then return out end
   local promise = levels[#levels] - levels[1]
   local others = {}
@@ -212,6 +215,7 @@ function blend.calibrate(months, levels)
     local rest = {}
     for k, m in ipairs(months) do if k ~= i then rest[#rest + 1] = m end end
     others[i] = offsets(rest, { levels[1], levels[#levels] })
+    others[i].is_whole = out.is_whole
   end
   for _, step in ipairs(STEPS) do
     local sum = 0
