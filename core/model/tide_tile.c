@@ -14,12 +14,8 @@
 /* The lookback with its gaps filled: the last value before, or the first after, or 0. */
 static void fill(float *out, const float *x, int L, int C)
 {
-    int missing = 0;
+    int missing = kern()->take(out, x, (size_t)(L * C));
 
-    for (int i = 0; i < L * C; i++) {
-        out[i] = x[i];
-        missing |= isnan(x[i]);
-    }
     for (int c = 0; missing && c < C; c++) {
         float last = 0;
         for (int t = L - 1; t >= 0; t--)
@@ -35,6 +31,13 @@ static void fill(float *out, const float *x, int L, int C)
 /* Mean and deviation of a lookback, then in place (x - mean) / std. */
 static void normalise(float *x, float *mean, float *std, int L, int C, double eps)
 {
+    if (C == 1) {
+        double m, s;
+        kern()->standard(x, &m, &s, (size_t)L, eps);
+        *mean = (float)m;
+        *std = (float)s;
+        return;
+    }
     for (int c = 0; c < C; c++) {
         double s = 0, q = 0;
         for (int t = 0; t < L; t++)

@@ -82,6 +82,9 @@ struct kern {
      * that cancels must come out as 0, or Adam makes a step of rounding noise. */
     void (*colsum)(float *out, const float *x, ptrdiff_t ld, int rows, int n);
     void (*add)(float *y, const float *x, size_t n);  /* y += x */
+    int (*take)(float *out, const float *x, size_t n); /* out = x; whether one of x is NaN */
+    /* In place (x - mean) / std; std is the root of the biased variance + eps. Sums in f64. */
+    void (*standard)(float *x, double *mean, double *std, size_t n, double eps);
     double (*dot)(const float *x, const float *y, size_t n); /* in f64: sixteen sums, then one */
 
     /* Optimizer steps over n parameters, one pass; m, v, vmax are their memories. */

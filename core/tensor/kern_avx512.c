@@ -71,6 +71,20 @@ static inline uint16_t avx512_below(const uint32_t x[16], uint32_t shift, uint32
     return _mm512_cmplt_epu32_mask(half, _mm512_set1_epi32((int)keep));
 }
 
+#define KERN_DROP
+static void avx512_drop(float *out, const float *x, const uint16_t *mask, ptrdiff_t words,
+                        float scale, int rows, int n)
+{
+    __m512 f = _mm512_set1_ps(scale);
+
+    for (int r = 0; r < rows; r++, x += n, out += n, mask += words)
+        for (int i = 0; i < n; i += 16) {
+            __mmask16 in = (__mmask16)(n - i >= 16 ? 0xffffu : (1u << (n - i)) - 1);
+            __m512 v = _mm512_maskz_loadu_ps(in, x + i);
+            _mm512_mask_storeu_ps(out + i, in, _mm512_maskz_mul_ps(mask[i / 16], v, f));
+        }
+}
+
 #define FN(name) avx512_##name
 #include "tensor/kern_loops.h"
 
@@ -278,6 +292,8 @@ const struct kern kern_avx512 = {
     .mask = avx512_mask,
     .colsum = avx512_colsum,
     .add = avx512_add,
+    .take = avx512_take,
+    .standard = avx512_standard,
     .dot = avx512_dot,
     .adam = avx512_adam,
     .sgd = avx512_sgd,

@@ -21,9 +21,20 @@ static inline double FN(fold)(const double s[LANES])
     return t;
 }
 
-static void FN(pack_rows)(float *out, const float *b, ptrdiff_t ld, int k, int n)
+/* Four panels a pass: longer runs of a row are read at once. */
+static void FN(pack_rows)(float *restrict out, const float *restrict b, ptrdiff_t ld, int k, int n)
 {
-    for (int j0 = 0; j0 < n; j0 += PANEL) {
+    const size_t next = (size_t)k * PANEL;
+    int wide = n / (4 * PANEL) * 4 * PANEL;
+
+    for (int j0 = 0; j0 < wide; j0 += 4 * PANEL, out += 3 * next)
+        for (int i = 0; i < k; i++, out += PANEL) {
+            const float *row = b + i * ld + j0;
+            for (int p = 0; p < 4; p++)
+                for (int j = 0; j < PANEL; j++)
+                    out[(size_t)p * next + (size_t)j] = row[p * PANEL + j];
+        }
+    for (int j0 = wide; j0 < n; j0 += PANEL) {
         int w = n - j0 < PANEL ? n - j0 : PANEL;
         for (int i = 0; i < k; i++, out += PANEL) {
             const float *row = b + i * ld + j0;
@@ -96,6 +107,7 @@ static void FN(norm_bwd)(float *dx, float *dgamma, float *dbeta, const float *dy
     }
 }
 
+#ifndef KERN_DROP
 static void FN(drop)(float *out, const float *x, const uint16_t *mask, ptrdiff_t words,
                      float scale, int rows, int n)
 {
@@ -112,6 +124,7 @@ static void FN(drop)(float *out, const float *x, const uint16_t *mask, ptrdiff_t
             }
         }
 }
+#endif
 
 #ifndef KERN_NUMBERS
 /* The numbers of sixteen counters from c on. */
@@ -154,9 +167,20 @@ static void FN(mask)(uint16_t *words, size_t first, size_t n, uint64_t key, uint
     }
 }
 
+#define WIDE (4 * LANES)
 static void FN(colsum)(float *out, const float *x, ptrdiff_t ld, int rows, int n)
 {
-    for (int i = 0; i < n; i += LANES) {
+    int wide = n / WIDE * WIDE;
+
+    for (int i = 0; i < wide; i += WIDE) { /* four lines of a row at once */
+        double s[WIDE] = {0};
+        for (int r = 0; r < rows; r++)
+            for (int j = 0; j < WIDE; j++)
+                s[j] += (double)x[r * ld + i + j];
+        for (int j = 0; j < WIDE; j++)
+            out[i + j] += (float)s[j];
+    }
+    for (int i = wide; i < n; i += LANES) {
         double s[LANES] = {0};
         int m = n - i < LANES ? n - i : LANES;
         if (m == LANES) {
@@ -171,6 +195,50 @@ static void FN(colsum)(float *out, const float *x, ptrdiff_t ld, int rows, int n
         for (int j = 0; j < m; j++)
             out[i + j] += (float)s[j];
     }
+}
+
+static int FN(take)(float *restrict out, const float *restrict x, size_t n)
+{
+    size_t full = n / LANES * LANES;
+    uint32_t bad[LANES] = {0}, any = 0;
+
+    for (size_t i = 0; i < full; i += LANES)
+        for (int j = 0; j < LANES; j++) {
+            out[i + (size_t)j] = x[i + (size_t)j];
+            bad[j] |= x[i + (size_t)j] != x[i + (size_t)j];
+        }
+    for (size_t i = full; i < n; i++) {
+        out[i] = x[i];
+        bad[i - full] |= x[i] != x[i];
+    }
+    for (int j = 0; j < LANES; j++)
+        any |= bad[j];
+    return any != 0;
+}
+
+static void FN(standard)(float *x, double *mean, double *std, size_t n, double eps)
+{
+    double s[LANES] = {0}, q[LANES] = {0}, mu, is;
+    size_t full = n / LANES * LANES;
+
+    for (size_t i = 0; i < full; i += LANES)
+        for (int j = 0; j < LANES; j++)
+            s[j] += (double)x[i + (size_t)j];
+    for (size_t i = full; i < n; i++)
+        s[i - full] += (double)x[i];
+    mu = FN(fold)(s) / (double)n;
+    for (size_t i = 0; i < full; i += LANES)
+        for (int j = 0; j < LANES; j++) {
+            double d = (double)x[i + (size_t)j] - mu;
+            q[j] += d * d;
+        }
+    for (size_t i = full; i < n; i++)
+        q[i - full] += ((double)x[i] - mu) * ((double)x[i] - mu);
+    *mean = mu;
+    *std = sqrt(FN(fold)(q) / (double)n + eps);
+    is = 1 / *std;
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)(((double)x[i] - mu) * is);
 }
 
 static void FN(add)(float *restrict y, const float *restrict x, size_t n)

@@ -145,11 +145,12 @@ static void check_loops(const struct kern *k, int n)
     size_t all = (size_t)(ROWS * n);
     float *x = noise(all, 1), *dy = noise(all, 2), *gamma = noise((size_t)n, 3);
     float *beta = noise((size_t)n, 4), *y[2], mean[2][ROWS], rstd[2][ROWS];
+    double m[2], sd[2];
     uint16_t mask[2][512];
 
     for (int i = 0; i < 2; i++) {
         const struct kern *q = i == 0 ? r : k;
-        y[i] = noise(all * 8, 5);
+        y[i] = noise(all * 10, 5);
         float *o = y[i];
         q->norm_fwd(o, mean[i], rstd[i], x, gamma, beta, 1e-5f, ROWS, n);
         q->norm_bwd(o + all, o + 2 * all, o + 3 * all, dy, x, mean[0], rstd[0], gamma, ROWS, n);
@@ -158,8 +159,13 @@ static void check_loops(const struct kern *k, int n)
         q->colsum(o + 5 * all, x, n, ROWS, n);
         q->add(o + 6 * all, x, all);
         CHECK(q->dot(x, dy, all) == r->dot(x, dy, all));
+        CHECK(q->take(o + 8 * all, x, all) == 0 && memcmp(o + 8 * all, x, all * sizeof *x) == 0);
+        o[9 * all - 1] = NAN;
+        CHECK(q->take(o + 9 * all, o + 8 * all, all) == 1);
+        q->standard(o + 7 * all, &m[i], &sd[i], (size_t)n, 1e-5);
     }
-    CHECK(memcmp(y[0], y[1], all * 8 * sizeof(float)) == 0);
+    CHECK(memcmp(y[0], y[1], all * 10 * sizeof(float)) == 0);
+    CHECK(m[0] == m[1] && sd[0] == sd[1]);
     CHECK(memcmp(mean[0], mean[1], sizeof mean[0]) == 0);
     CHECK(memcmp(rstd[0], rstd[1], sizeof rstd[0]) == 0);
     CHECK(memcmp(mask[0], mask[1], 300 * sizeof mask[0][0]) == 0);
