@@ -147,6 +147,13 @@ def main():
             figure(f"{name} predict", *best["infer_per_s"], predict, "higher")
             figure(f"{name} one sample us", min(r["one_us"] for r in ours), one_us, 1, "lower")
             figure(f"{name} memory MiB", max(r["rss_mib"] for r in ours), mib, 1, "lower")
+            if threads == 1:
+                alone = best["train_per_s"][0]
+                top, layer, step = (max(r[k] for r in ours) for k in ("peak", "dense", "step"))
+                figure(f"{name} dense layer GFLOP/s, of the core's FMA peak", layer, top, 0.6, "higher")
+                print(f"{name}: products of a training step {step:.0f} GFLOP/s, {step / top:.0%} of the peak")
+            else:
+                figure(f"{shape} train 2 threads, of 1 thread", best["train_per_s"][0], alone, 1.8, "higher")
 
 
 if __name__ == "__main__":

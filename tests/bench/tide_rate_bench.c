@@ -5,7 +5,8 @@
  *   tide_rate_bench [store|ett] [threads] [seconds]
  *
  * Prints one JSON line a shape: samples/s of training and of prediction in batches of 512, time of
- * one sample, bytes in use. The same network for PyTorch is tide_bench.py, which also runs this
+ * one sample, bytes in use, GFLOP/s of this core's peak (FMA on registers), of a dense layer of 512 x
+ * 256 x 256 and of all products of a training step. The same network for PyTorch is tide_bench.py, which also runs this
  * and prints both. Steps are timed one by one; the rate is that of the middle step.
  */
 #include <stdio.h>
@@ -21,6 +22,28 @@
 
 #define BATCH 512
 #define STEPS_MAX 100000
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define CHAINS 20 /* of FMAs that do not wait for each other: more than latency x ports */
+#define PEAK(name, isa, type, lanes, set, fma)                                                    \
+    __attribute__((target(isa))) static double name(long n)                                       \
+    {                                                                                             \
+        type s[CHAINS], a = set(0.999f), b = set(1e-3f);                                          \
+        for (int i = 0; i < CHAINS; i++)                                                          \
+            s[i] = set((float)i);                                                                 \
+        for (long k = 0; k < n; k++) {                                                            \
+            _Pragma("GCC unroll 20") for (int i = 0; i < CHAINS; i++) s[i] = fma(s[i], a, b);     \
+            __asm__ volatile("" ::"v"(s[0]), "v"(s[CHAINS - 1]));                                 \
+        }                                                                                         \
+        for (int i = 0; i < CHAINS; i++)                                                          \
+            __asm__ volatile("" ::"v"(s[i]));                                                     \
+        return 2.0 * CHAINS * lanes * (double)n;                                                  \
+    }
+PEAK(peak512, "avx512f", __m512, 16, _mm512_set1_ps, _mm512_fmadd_ps)
+PEAK(peak256, "avx2,fma", __m256, 8, _mm256_set1_ps, _mm256_fmadd_ps)
+#endif
 
 static int use_cpu; /* BENCH_CPU=1: processor time, for one thread on a busy machine */
 
@@ -43,6 +66,70 @@ static double middle(double *v, int n)
 {
     qsort(v, (size_t)n, sizeof *v, upward);
     return v[n / 2];
+}
+
+/* GFLOP/s of FMAs on registers; 0 where there is no way to tell. */
+static double peak(void)
+{
+    double best = 0;
+
+#if defined(__x86_64__)
+    for (int i = 0; i < 9; i++) {
+        double t0 = now(), n = strcmp(kern()->name, "avx512") == 0 ? peak512(300000)
+                               : strcmp(kern()->name, "avx2") == 0 ? peak256(300000)
+                                                                   : 0;
+        double rate = n / (now() - t0) * 1e-9;
+        best = rate > best ? rate : best;
+    }
+#endif
+    return best;
+}
+
+static float *noise(size_t n, uint64_t stream);
+
+/* GFLOP/s of a dense layer with bias and relu, weights packed once. */
+static double dense(void)
+{
+    enum { M = 512, N = 256, K = 256 };
+    float *a = noise(M * K, 1), *w = noise(N * K, 2), *bias = noise(N, 3), *c = noise(M * N, 4);
+    float *b = aligned_alloc(64, kern_packed(K, N) * sizeof *b);
+    struct gemm g = {.c = c, .ldc = N, .a = a, .rs = K, .cs = 1, .b = b, .m = M, .n = N, .k = K,
+                     .bias = bias, .relu = 1};
+    double best = 0;
+
+    if (b == NULL)
+        exit(1);
+    kern()->pack_cols(b, w, K, K, N);
+    for (int i = 0; i < 40; i++) {
+        double t0 = now();
+        for (int j = 0; j < 10; j++)
+            kern()->gemm(&g);
+        double rate = 10 * 2.0 * M * N * K / (now() - t0) * 1e-9;
+        best = rate > best ? rate : best;
+    }
+    free(a);
+    free(b);
+    free(c);
+    free(w);
+    free(bias);
+    return best;
+}
+
+/* GFLOP of the products of one training sample: forward, gradients of weights, gradients of inputs
+ * but for those of the data. What is shared by samples is not counted. */
+static double work_of(const struct tide_conf *c, int shared)
+{
+    double L = c->input_chunk, H = c->output_chunk, hid = c->hidden, th = c->temporal_hidden_future;
+    double Q = c->loss.n_quantiles > 0 ? c->loss.n_quantiles : 1, F = c->future_cov;
+    double cov = (L + H) * c->temporal_width_future, in = L + cov + c->static_cov;
+    double out = c->decoder_out * H * Q, td = c->temporal_decoder_hidden;
+    double ti = c->decoder_out * Q + c->temporal_width_future;
+    double inner = (c->n_enc + c->n_dec - 2) * 3 * hid * hid + hid * hid + 2 * hid * out;
+    double temporal = H * (ti * td + td * Q + ti * Q);
+    double project = shared ? 0 : (L + H) * (F * th + th * 4 + F * 4);
+    double first = 2 * in * hid + hid * hid, all = first + inner + temporal + project + L * H * Q;
+
+    return 2e-9 * (2 * all + inner + temporal + hid * hid + 2 * cov * hid + project / 2);
 }
 
 /* N series of T steps and covariates: all of them own ones (store) or one calendar (ett). */
@@ -167,6 +254,7 @@ static void run(const char *name, int n_threads, double seconds)
         took[n] = now() - t0;
     }
     infer = middle(took, n);
+    double top = peak(), layer = dense(), work = work_of(&c, d.shared);
     b.B = 1;
     n = 0;
     for (double end = now() + seconds / 6; n < 5 || (now() < end && n < STEPS_MAX); n++) {
@@ -178,9 +266,9 @@ static void run(const char *name, int n_threads, double seconds)
     getrusage(RUSAGE_SELF, &use);
     printf("{\"shape\":\"%s\",\"kernels\":\"%s\",\"threads\":%d,\"params\":%zu,"
            "\"train_per_s\":%.0f,\"infer_per_s\":%.0f,\"one_us\":%.1f,\"rss_mib\":%ld,"
-           "\"loss\":[%.4f,%.4f]}\n",
+           "\"loss\":[%.4f,%.4f],\"peak\":%.1f,\"dense\":%.1f,\"step\":%.1f}\n",
            name, kern()->name, n_threads, t->n_params, BATCH / train, BATCH / infer, one * 1e6,
-           use.ru_maxrss / 1024, first, loss);
+           use.ru_maxrss / 1024, first, loss, top, layer, BATCH / train * work);
     fflush(stdout);
     tide_work_free(w);
     tide_work_free(lean);
