@@ -4,7 +4,8 @@ cycle_bench.py shop, large or growth is a part of it.
 
 1. $BENCH_DATA/online-retail-store (a real shop's year) is uploaded and trained on over the API. The last three months
    are forecast from what was known before each; every forecast's error is sum |forecast - sold| / sum sold (WAPE).
-   Nothing is chosen by the month that is judged. Coverage: the share of products whose sales lay within the quantiles
+   Nothing is chosen by the month that is judged. Seasonal naive is the last value where the
+   data have no month a year before. Coverage: the share of products whose sales lay within the quantiles
    0.05 and 0.95.
 2. 5,000 titles in 36 months of `plastinka generate sales`: training, and the prediction of all of them.
 3. Training of 1, 4 and 16 times as many titles.
