@@ -53,15 +53,28 @@ static int has_flag(int argc, char **argv, const char *flag)
     return 0;
 }
 
+/* Of this person: the reports are to be read at once. */
+static int reads_russian(void)
+{
+    static const char *const names[] = { "LC_ALL", "LC_MESSAGES", "LANG" };
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *text = getenv(names[i]);
+        if (text != NULL && text[0] != '\0')
+            return strncmp(text, "ru", 2) == 0;
+    }
+    return 0;
+}
+
 /* The settings go to the server as they came; DIR and --exit are ours. -1: e says what is wrong. */
 static int take_arguments(struct demo *d, int argc, char **argv, struct err *e)
 {
-    static char data_flag[] = "--data", serve[] = "serve";
+    static char data_flag[] = "--data", serve[] = "serve", language[] = "--language", ru[] = "ru", en[] = "en";
     char *mine[WORDS_MAX];
     int n_mine;
 
-    if (argc > WORDS_MAX - 4)
-        return err_set(e, ERR_INVALID, "more than %d arguments", WORDS_MAX - 4);
+    if (argc > WORDS_MAX - 6)
+        return err_set(e, ERR_INVALID, "more than %d arguments", WORDS_MAX - 6);
     d->words[d->n_words++] = serve;
     memcpy(mine, argv, (size_t)argc * sizeof *argv);
     n_mine = argc;
@@ -83,6 +96,11 @@ static int take_arguments(struct demo *d, int argc, char **argv, struct err *e)
             k++;
         else
             d->words[d->n_words++] = all[i];
+    }
+    const struct conf_def *def = conf_find("language");
+    if (def != NULL && conf_origin(def) == CONF_DEFAULT) {
+        d->words[d->n_words++] = language;
+        d->words[d->n_words++] = reads_russian() ? ru : en;
     }
     for (int i = 0; i < n_mine; i++) {
         if (strcmp(mine[i], "--exit") == 0)
