@@ -51,6 +51,16 @@ def others(server, stop, delays):
     c.close()
 
 
+def export(server):
+    for form in ("csv", "parquet"):
+        at = time.monotonic()
+        c = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
+        c.request("GET", "/api/v1/data/export/features?format=" + form, headers={"X-API-Key": server.key})
+        n = len(c.getresponse().read())
+        c.close()
+        print("features as %s: %.1f MB in %.1f s" % (form, n / 1e6, time.monotonic() - at))
+
+
 def upload(titles, rows):
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([os.environ["PLASTINKA"], "generate", "sales", folder, "--titles", str(titles), "--rows", str(rows),
@@ -70,6 +80,7 @@ def upload(titles, rows):
             stop.set()
             other.join()
             used = cpu(server.proc.pid) - before
+            export(server)
             own = sorted(r["ms"] for r in (json.loads(x) for x in server.logged().splitlines() if x.startswith("{"))
                          if r.get("path") == "/api/v1/data/months")
         finally:

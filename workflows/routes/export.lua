@@ -62,7 +62,9 @@ return {
     },
     response = { [200] = { content_type = "application/octet-stream" }, [400] = "error", [422] = "error" },
     run = function(req)
-      local q, d, name = req.query, db.main(), req.path.table
+      local q, name = req.query, req.path.table
+      -- a connection of its own: a large export would keep the readers of all others
+      local d <close> = db.open(db.main():path(), { readonly = true, readers = 1 })
       if q.from and q.to and q.from:sub(1, 7) > q.to:sub(1, 7) then
         fail.raise("invalid_date_range", "from is after to", { from = q.from, to = q.to })
       end
