@@ -106,7 +106,9 @@ return {
         WHERE (s.artist, s.album) = (style_of_album.artist, style_of_album.album);
       CREATE INDEX style_of_album_key ON style_of_album(artist, album);
       UPDATE item SET style = (SELECT s.style FROM style_of_album s
-        WHERE (s.artist, s.album) = (item.artist, item.album));
+          WHERE (s.artist, s.album) = (item.artist, item.album))
+        WHERE style IS NOT (SELECT s.style FROM style_of_album s
+          WHERE (s.artist, s.album) = (item.artist, item.album));
     ]] },
   },
 

@@ -20,6 +20,7 @@ function features.history(d)
   d:script([[
     CREATE TABLE product(product INTEGER PRIMARY KEY, multiindex_id INTEGER, ]] .. KEY .. [[,
       UNIQUE (]] .. KEY .. [[));
+    -- in the order of their keys, as those stored are numbered: facts then go in nearly in order
     INSERT INTO product(]] .. KEY .. ") SELECT DISTINCT " .. KEY .. " FROM item ORDER BY " .. KEY .. [[;
 
     -- cell: the month of a product as one number
