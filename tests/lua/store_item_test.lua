@@ -1,7 +1,7 @@
 -- Features of store-item sales against their definitions, nothing of the days to come in them, models and
 -- their files. tests/server/test_store_item.py has the service.
 local db, fs, json = require("db"), require("fs"), require("json")
-local crypto, task, time, trees = require("crypto"), require("task"), require("time"), require("trees")
+local task, time, trees = require("task"), require("time"), require("trees")
 local generation = require("generation")
 require("kinds")
 
@@ -170,10 +170,11 @@ for _, set in ipairs({ "history", "calendar" }) do
     scratch:script(row.sql .. "; INSERT INTO " .. row.name .. " SELECT * FROM from_." .. row.name)
   end
   scratch:exec("DETACH from_")
-  local file = model.write(scratch, "test-" .. set .. crypto.token(6), { features = set, horizon = 60,
-    trained_until = t.last_date, intervals = e.intervals, level = 0.8, validation = e })
-  local row = { model_id = "m", model_path = "models/" .. file.path:match("[^/]*$"), sha256 = file.sha256 }
-  local m = model.open(row)
+  local path = folder .. "/model-" .. set .. ".db"
+  local file = model.write(scratch, path, { features = set, horizon = 60, trained_until = t.last_date,
+    intervals = e.intervals, level = 0.8, validation = e })
+  local row = { model_id = "m", model_path = "models/m.db", sha256 = file.sha256 }
+  local m = model.open(row, path)
   -- days ahead are look-ups of what the trees say
   for day = 800, 861 do
     local one = model.one(m, 3, 2, base + day, date_of(day))
@@ -182,22 +183,21 @@ for _, set in ipairs({ "history", "calendar" }) do
     same(one.notes ~= nil, day > 859, "extrapolated"); check(one.low <= one.value and one.value <= one.high, "interval")
   end
   -- a file that is not what was published, or none of ours
-  local function refused(change, code)
+  local function refused(change, code, where)
     local bad = { model_id = "m", model_path = row.model_path, sha256 = row.sha256 }
     for k, x in pairs(change) do bad[k] = x end
-    local ok, err = pcall(model.open, bad)
+    local ok, err = pcall(model.open, bad, where)
     check(not ok and err.code == code, code .. ": " .. tostring(ok) .. " " .. tostring(err and err.message))
   end
-  refused({ sha256 = ("0"):rep(64) }, "corrupt"); refused({ model_path = "models/none.db" }, "notfound")
+  refused({ sha256 = ("0"):rep(64) }, "corrupt", path); refused({}, "notfound", folder .. "/none.db")
   refused({ model_path = "../etc/passwd" }, "invalid")
   m.db:close()
   do
-    local copy <close> = db.open(file.path, { create = false })
+    local copy <close> = db.open(path, { create = false })
     copy:exec("UPDATE info SET value = '{}' WHERE name = 'metadata'")
   end
-  local ok, err = pcall(model.open, { model_id = "m", model_path = row.model_path })
+  local ok, err = pcall(model.open, { model_id = "m", model_path = row.model_path }, path)
   check(not ok and err.code == "corrupt" and err.message:find("format", 1, true), "another format")
-  for _, side in ipairs({ "", "-wal", "-shm" }) do pcall(fs.remove, file.path .. side) end
 end
 
 -- one tree is one tree: what the file says is what trees.parse reads

@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import subprocess
+import time
 
 from http_support import PLASTINKA, check, same
 from jobs_support import Jobs
@@ -63,14 +64,18 @@ class Shop(Jobs):
         self.csv = write_csv(os.path.join(self.dir, "train.csv"))
 
     def again(self):
-        """Another server over the same folder."""
-        self.proc = subprocess.Popen(
-            [PLASTINKA, "serve", "--host", "127.0.0.1", "--port", "0", "--data", str(self.data), "--workflows", str(self.flows),
-             "--work-processes", "1"], stdout=subprocess.PIPE, stderr=self.log, text=True)
-        for line in self.proc.stdout:
-            if line.startswith("listening "):
-                self.port = int(line.rsplit(":", 1)[1])
-                return
+        """Another server over the same folder. It refuses while a process of the one before still ends."""
+        for _ in range(50):
+            self.proc = subprocess.Popen(
+                [PLASTINKA, "serve", "--host", "127.0.0.1", "--port", "0", "--data", str(self.data), "--workflows",
+                 str(self.flows), "--work-processes", "1"], stdout=subprocess.PIPE, stderr=self.log, text=True)
+            for line in self.proc.stdout:
+                if line.startswith("listening "):
+                    self.port = int(line.rsplit(":", 1)[1])
+                    return
+            self.proc.wait()
+            time.sleep(0.2)
+        raise AssertionError("the server does not start again: " + self.logged()[-2000:])
 
     def stop_and_again(self):
         self.proc.send_signal(signal.SIGTERM)
@@ -79,6 +84,7 @@ class Shop(Jobs):
 
     def kill_all_and_again(self):
         """Everything at once, as when the machine loses its power."""
+        os.kill(self.proc.pid, signal.SIGSTOP)  # so that it starts nobody anew
         out = subprocess.run(["ps", "--ppid", str(self.proc.pid), "-o", "pid="], stdout=subprocess.PIPE, text=True).stdout
         for pid in [self.proc.pid, *map(int, out.split())]:
             try:

@@ -3,8 +3,10 @@
 -- workflows/lib/store_train.lua and store_model.lua; the features are in store_features.lua.
 
 local db = require("db")
+local fs = require("fs")
 local json = require("json")
 local model_store = require("model_store")
+local settings = require("settings")
 local store_model = require("store_model")
 local store_serve = require("store_serve")
 local store_train = require("store_train")
@@ -17,7 +19,8 @@ end
 -- The model, its numbers and that it is the active one, in one transaction.
 local function publish(job, d, done)
   local p, e = job.params, done.evaluation
-  local file = store_model.write(d, job.id, {
+  fs.mkdir("models")
+  local file = store_model.write(d, settings.data_root_dir .. "/models/" .. job.id .. ".db", {
     features = p.features, horizon = p.horizon, trained_until = done.trained.last_date, level = p.level,
     trained_from = done.read.first_date, intervals = e.intervals, validation = e, data = done.read,
     trees = done.trained.trees, importance = done.trained.importance, imported = p.model ~= nil,

@@ -11,7 +11,6 @@ local features = require("store_features")
 local fs = require("fs")
 local json = require("json")
 local model_store = require("model_store")
-local settings = require("settings")
 local time = require("time")
 local trees = require("trees")
 
@@ -23,6 +22,7 @@ store_model.KIND = "store_item"
 local FORMAT = "plastinka store_item 1"
 local HISTORY_DAYS = 1200 -- of the past that a model file keeps: forecasts of days before know less
 local TREE_BYTES = 67108864
+local CHUNK = 100000      -- forecasts written at once
 
 local function fail(code, message)
   error({ code = code, message = message }, 0)
@@ -91,29 +91,28 @@ local function forecast_ahead(d, model, meta)
     CREATE TABLE forecast(series INTEGER, day INTEGER, value REAL, PRIMARY KEY (series, day)) WITHOUT ROWID;
     INSERT INTO ahead WITH RECURSIVE e(day) AS (VALUES (]] .. first .. [[) UNION ALL SELECT day + 1 FROM e
       WHERE day < ]] .. first + meta.horizon - 1 .. ") SELECT day FROM e")
-  local values = store_model.predict(model, features.ahead(d, set), set):table()
-  -- the n-th value is of series (n - 1) / horizon + 1: both are in the order of store and item
-  d:exec([[INSERT INTO forecast SELECT key / ?2 + 1, ?3 + key % ?2, value FROM json_each(?1)]],
-    { json.encode(json.array(values)), meta.horizon, first })
+  local p = store_model.predict(model, features.ahead(d, set), set)
+  for from = 0, #p - 1, CHUNK do
+    -- the n-th value, from 0, is of series n / horizon + 1: both are in the order of store and item
+    d:exec("INSERT INTO forecast SELECT (key + ?4) / ?2 + 1, ?3 + (key + ?4) % ?2, value FROM json_each(?1)",
+      { json.encode(json.array(p:slice(1, from + 1, math.min(from + CHUNK, #p)):table())), meta.horizon, first, from })
+  end
   d:script("DROP TABLE ahead")
 end
 
 --- Makes the model file of what store_train.train has left in the scratch database, which keeps nothing else.
 --- Waits; cancellable.
 --- @param d db  scratch, opened with attach
---- @param id string  the model's
+--- @param path string  of the file, replaced if it is there
 --- @param meta table { features, horizon, trained_until, intervals, level, … }
---- @return table { path, sha256, bytes, metadata = JSON }
-function store_model.write(d, id, meta)
-  local path = settings.data_root_dir .. "/models/" .. id .. ".db"
+--- @return table { sha256, bytes }
+function store_model.write(d, path, meta)
   meta.format, meta.names = FORMAT, json.array(features.names(meta.features))
   local model <close> = trees.parse(d:value("SELECT value FROM info WHERE name = 'trees'"))
   forecast_ahead(d, model, meta)
-  local metadata = json.encode(meta, { sorted = true })
-  d:exec("INSERT OR REPLACE INTO info VALUES ('metadata', ?)", { metadata })
+  d:exec("INSERT OR REPLACE INTO info VALUES ('metadata', ?)", { json.encode(meta, { sorted = true }) })
   d:script([[DROP TABLE IF EXISTS sales; DROP TABLE IF EXISTS days; DROP TABLE IF EXISTS every_day;
     DELETE FROM history WHERE day < (SELECT last_day FROM model) - ]] .. HISTORY_DAYS)
-  fs.mkdir("models")
   remove(path)
   d:exec("VACUUM INTO ?", { path })
   do
@@ -121,16 +120,17 @@ function store_model.write(d, id, meta)
     copy:value("SELECT count(*) FROM model")
   end
   local sha256, bytes = crypto.sha256_file(path)
-  return { path = path, sha256 = sha256, bytes = bytes, metadata = metadata }
+  return { sha256 = sha256, bytes = bytes }
 end
 
 --- A model, ready to answer.
 --- Waits.
 --- @param row table  of models
+--- @param path string?  of its file, if that is not where models are
 --- @return table { id, db, trees, metadata, first_day, last_day, horizon }
 --- Raises: corrupt (another SHA-256, no model), notfound, io
-function store_model.open(row)
-  local path = model_store.path(row)
+function store_model.open(row, path)
+  path = path or model_store.path(row)
   if row.sha256 and crypto.sha256_file(path) ~= row.sha256 then
     fail("corrupt", "the file of the model " .. row.model_id .. " is not the one that was published")
   end
