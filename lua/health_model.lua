@@ -67,6 +67,15 @@ local function metric_of(d, id)
     { id, settings.model_metric })
 end
 
+-- The simple method that beat the active model in its own backtest: { name, wape }, with the model's wape; nil when
+-- none did.
+local function beaten_by(d, id)
+  return d:row([[WITH m AS (SELECT metrics -> '$.backtest.models' AS t FROM training_results WHERE model_id = ?
+      AND json_type(metrics, '$.backtest.models') = 'object' ORDER BY rowid DESC LIMIT 1)
+    SELECT key AS name, value ->> 'wape' AS wape, t ->> '$.model.wape' AS own FROM m, json_each(m.t)
+    WHERE key IN ('naive', 'seasonal_naive', 'mean_3') AND wape < own ORDER BY wape LIMIT 1]], { id })
+end
+
 local function look(d)
   local id = d:value("SELECT model_id FROM models WHERE model_kind = 'sales' AND is_active = 1")
   if not id then
@@ -75,15 +84,21 @@ local function look(d)
     end
     return { status = "degraded", details = { reason = "no model is active" } }
   end
-  local details = { model_id = id, metric = settings.model_metric, threshold = settings.model_metric_alarm,
+  local alarm = settings.model_metric_alarm
+  local details = { model_id = id, metric = settings.model_metric, threshold = alarm ~= 0 and alarm or nil,
                     metric_value = metric_of(d, id), live = live_error(d) }
   local reasons = {}
   if not details.metric_value then
     reasons[1] = "the active model has no " .. details.metric
-  elseif settings.model_metric_higher_is_better and details.metric_value < details.threshold
-    or not settings.model_metric_higher_is_better and details.metric_value >= details.threshold then
+  elseif alarm ~= 0 and (settings.model_metric_higher_is_better and details.metric_value < alarm
+    or not settings.model_metric_higher_is_better and details.metric_value >= alarm) then
     reasons[1] = ("%s of the active model is %.4g, on the bad side of %.4g"):format(details.metric,
-      details.metric_value, details.threshold)
+      details.metric_value, alarm)
+  end
+  local beaten = beaten_by(d, id)
+  if beaten then
+    reasons[#reasons + 1] = ("%s alone missed less in the backtest: %.3g of what was sold, the model %.3g"):format(
+      beaten.name, beaten.wape, beaten.own)
   end
   local live = details.live
   if live and live.drift then

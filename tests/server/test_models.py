@@ -418,7 +418,7 @@ def sell(s, month, values, complete=1):
 
 
 def test_health():
-    with Api() as s:
+    with Api(env={"METRIC_THRESHOLD_FOR_HEALTH_CHECK": "1.2"}) as s:
         c = component(s)
         same((c["status"], c["details"]["reason"]), ("healthy", "there is nothing to forecast from yet"))
         product(s, 1)
@@ -454,6 +454,12 @@ def test_health():
         s.sql("UPDATE data_months SET updated_at = '2025-03-06T00:00:00.000Z'")
         c = component(s)
         check("bad side of 1.2" in c["details"]["reason"] and "drift" not in c["details"]["live"], c)
+        s.sql("""UPDATE training_results SET metrics = '{"val_MIWS_MIC_Ratio":0.9, "backtest":{"models":{"model":
+              {"wape":0.4},"naive":{"wape":0.39},"mean_3":{"wape":0.38},"ses":{"wape":0.1}}}}'""")
+        s.sql("UPDATE data_months SET updated_at = '2025-03-07T00:00:00.000Z'")
+        c = component(s)
+        same((c["status"], c["details"]["reason"].split(";")[0]),
+             ("degraded", "mean_3 alone missed less in the backtest: 0.38 of what was sold, the model 0.4"))
         s.sql("DELETE FROM fact_stock_changes WHERE data_date LIKE '2025-02%'")
         c = component(s, "database")
         same((c["status"], c["details"]), ("unhealthy", {"missing_months_stock_movement": ["2025-02"]}))
