@@ -565,6 +565,21 @@ CREATE TABLE store_item_scores(
 
 -- ---- reports ----
 
+-- What the model of a training would have said of the last month it was tested on: for the accuracy report, until
+-- real forecasts have come true.
+CREATE TABLE backtest_predictions(
+  result_id TEXT NOT NULL REFERENCES training_results ON DELETE CASCADE,
+  multiindex_id INTEGER NOT NULL REFERENCES dim_multiindex_mapping,
+  prediction_month TEXT NOT NULL,
+  quantile_05 REAL NOT NULL,
+  quantile_25 REAL NOT NULL,
+  quantile_50 REAL NOT NULL,
+  quantile_75 REAL NOT NULL,
+  quantile_95 REAL NOT NULL,
+  PRIMARY KEY (result_id, multiindex_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX backtest_predictions_product ON backtest_predictions(multiindex_id);
+
 CREATE TABLE report_results(
   result_id TEXT PRIMARY KEY,
   job_id TEXT REFERENCES jobs(job_id) ON DELETE SET NULL,

@@ -357,6 +357,15 @@ def test_accuracy_report(server):
     check(first["records_count"] < N, first)
     server.change("DELETE FROM fact_predictions")
     server.change("DELETE FROM prediction_results")
+    server.change("INSERT INTO backtest_predictions SELECT (SELECT max(result_id) FROM training_results), multiindex_id,"
+                  " '2026-02-01', 1, 2, 3, 4, 5 FROM dim_multiindex_mapping WHERE multiindex_id <= 3")
+    body = report(server, {"report_type": "accuracy_report"})
+    same((body["prediction_month"], body["records_count"]), ("2026-02", 3))
+    for r in table(body["csv_data"])[1]:
+        same((r["method"], float(r["quantile_50"]), float(r["actual"])),
+             ("backtest", 3.0, float(actual.get(int(r["multiindex_id"]), 0))))
+    check("не видя его" in raw(server, body["links"]["html"])[1].decode(), "it says what it is")
+    server.change("DELETE FROM backtest_predictions")
     body = report(server, {"report_type": "accuracy_report"})
     same((body["prediction_month"], body["records_count"]), ("2026-02", 0))
     page = raw(server, body["links"]["html"])[1].decode()

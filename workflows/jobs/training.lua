@@ -10,6 +10,7 @@ local forecast_publish = require("forecast_publish")
 local fs = require("fs")
 local model_store = require("model_store")
 local settings = require("settings")
+local tensor = require("tensor")
 local time = require("time")
 
 -- The part of the whole that a stage is, for the bar people watch.
@@ -46,6 +47,7 @@ local function publish(tx, job, t)
       features = { past = #panel.features.past, future = #panel.features.future, static = #panel.vocabulary },
       n_products = panel.n, config_id = chosen.config_id, weights = t.learnt.weights },
   })
+  if t.learnt.held then forecast_publish.held(tx, result_id, t.learnt.held) end
   local predictions = forecast_publish.predictions(tx, job.id, chosen.model_id, t.forecasts)
   local activated = model_store.after_result(tx, { model_id = chosen.model_id, config_id = chosen.config_id,
     duel = t.learnt.duel })
@@ -82,8 +84,13 @@ return {
     end)
     local learnt = job:step("backtest", function()
       local active = model_store.active(main, "sales")
-      return compute.backtest({ panel = panel, config = chosen.config,
+      local learnt = compute.backtest({ panel = panel, config = chosen.config,
         rival = active and forecast_publish.promised(panel, main, active), progress = bar(job, 0.05, 0.5) })
+      if learnt.held then
+        learnt.held = forecast_publish.rows(panel, { month = learnt.held.month,
+          quantiles = tensor.from(learnt.held.quantiles), cold = tensor.new({ panel.n }) })
+      end
+      return learnt
     end)
     local file = chosen.model_id .. ".model"
     local path, checkpoint = root .. "/models/" .. file, root .. "/scratch/" .. job.id .. ".checkpoint"

@@ -138,7 +138,7 @@ end
 --- @param opt table? { progress = function(share, text), rival = of forecast_publish.promised }
 --- @return table  plain data: { weights, intervals, epochs, months (judged), models = { name = { wape, mase, bias,
 ---   pinball, coverage_90 } }, by_month = array of { month, wape = { name = number }, coverage_90 }, val = { val_MIWS,
----   … } of the last judged month, duel = of score.duel }
+---   … } of the last judged month, held = { month, quantiles = rows of five } of it, duel = of score.duel }
 --- Raises: not_enough_data, no_sales; what models raise
 --- Source: Tashman 2000 (rolling origin)
 function forecast.backtest(panel, config, opt)
@@ -175,8 +175,12 @@ function forecast.backtest(panel, config, opt)
   local out = learn(months, #months)
   out.epochs = epochs
   out.months, out.models, out.by_month = score.table(panel, judged, forecast.LEVELS)
-  if #judged > 0 then out.val = score.validation(panel, judged[#judged], forecast.LEVELS) end
-  if rival and #judged > 0 then out.duel = score.duel(panel, judged[#judged], rival, forecast.LEVELS) end
+  local last = judged[#judged]
+  if last then
+    out.val = score.validation(panel, last, forecast.LEVELS)
+    out.held = { month = last.month, quantiles = last.q:table() }
+  end
+  if rival and last then out.duel = score.duel(panel, last, rival, forecast.LEVELS) end
   return out
 end
 

@@ -56,6 +56,20 @@ function forecast_publish.promised(panel, main, row)
   return { model_id = row.model_id, quantiles = q }
 end
 
+--- Writes what the backtest said of its last month.
+--- Waits.
+--- @param tx db
+--- @param result_id string  of the training result
+--- @param held table  of forecast_publish.rows
+--- Source: ours
+function forecast_publish.held(tx, result_id, held)
+  tx:exec([[INSERT INTO backtest_predictions(result_id, multiindex_id, prediction_month, quantile_05, quantile_25,
+      quantile_50, quantile_75, quantile_95)
+    SELECT :result, p.value ->> 0, :month, round(p.value ->> 1, 2), round(p.value ->> 2, 2),
+      round(p.value ->> 3, 2), round(p.value ->> 4, 2), round(p.value ->> 5, 2)
+    FROM json_each(:rows) p]], { result = result_id, month = held.month, rows = held.rows })
+end
+
 --- Writes the forecasts of a model: those it made of the same months before are replaced.
 --- Waits.
 --- @param tx db

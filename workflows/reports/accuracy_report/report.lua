@@ -1,5 +1,6 @@
 -- How good the forecast of a month was, now that its sales are known: errors, coverage of the intervals, the
--- worst misses, against what simple methods would have said. And the backtest of the last training.
+-- worst misses, against what simple methods would have said. And the backtest of the last training; before the
+-- first forecast has come true, also what that would have said of its last month.
 local json = require("json")
 local parts = require("report_parts")
 local time = require("time")
@@ -63,29 +64,41 @@ return {
     local month = cx.month
     local year_ago = time.add_months(month, -12)
     return {
+      backtest_id = cx.db:value([[SELECT t.result_id FROM training_results t
+          WHERE NOT EXISTS (SELECT 1 FROM fact_predictions WHERE prediction_month = :month AND model_id = :model_id)
+            AND EXISTS (SELECT 1 FROM backtest_predictions b
+                        WHERE b.result_id = t.result_id AND b.prediction_month = :month)
+          ORDER BY t.model_id IS :model_id DESC, t.created_at DESC, t.rowid DESC LIMIT 1]],
+        { month = month, model_id = cx.model_id or json.null }) or json.null,
       after = time.add_months(month, 1), last = time.add_months(month, -1), since_3 = time.add_months(month, -3),
       year_ago = year_ago, year_ago_after = time.add_months(year_ago, 1),
       has_year = cx.db:value("SELECT count(*) FROM data_months WHERE data_date = ?", { year_ago }),
     }
   end,
   steps = {
+    [[CREATE TABLE said AS
+      SELECT multiindex_id, prediction_month, model_id, method, quantile_05, quantile_25, quantile_50, quantile_75,
+        quantile_95 FROM fact_predictions WHERE prediction_month = :month AND model_id = :model_id
+      UNION ALL
+      SELECT b.multiindex_id, b.prediction_month, t.model_id, 'backtest', b.quantile_05, b.quantile_25, b.quantile_50,
+        b.quantile_75, b.quantile_95 FROM backtest_predictions b JOIN training_results t USING (result_id)
+        WHERE b.result_id = :backtest_id]],
     "CREATE TABLE past(multiindex_id INTEGER PRIMARY KEY, actual REAL, naive REAL, mean_3 REAL, seasonal REAL)",
     [[INSERT INTO past
       SELECT s.multiindex_id, total(s.value) FILTER (WHERE s.data_date >= :month),
         total(s.value) FILTER (WHERE s.data_date >= :last AND s.data_date < :month),
         total(s.value) FILTER (WHERE s.data_date >= :since_3 AND s.data_date < :month) / 3,
         total(s.value) FILTER (WHERE s.data_date < :year_ago_after)
-      FROM fact_predictions p JOIN fact_sales s ON s.multiindex_id = p.multiindex_id
+      FROM said p JOIN fact_sales s ON s.multiindex_id = p.multiindex_id
         AND s.data_date >= :year_ago AND s.data_date < :after
-      WHERE p.prediction_month = :month AND p.model_id = :model_id GROUP BY s.multiindex_id]],
+      GROUP BY s.multiindex_id]],
     [[CREATE TABLE judged AS
       SELECT p.*, ]] .. EXPECTED .. [[ AS expected, coalesce(a.actual, 0) AS actual, coalesce(a.naive, 0) AS naive,
         coalesce(a.mean_3, 0) AS mean_3, iif(:has_year, coalesce(a.seasonal, 0), NULL) AS seasonal_naive,
         coalesce(a.actual, 0) - p.quantile_50 AS error,
         (SELECT x.value FROM fact_prices x WHERE x.multiindex_id = p.multiindex_id AND x.data_date <= :month
          ORDER BY x.data_date DESC LIMIT 1) AS price
-      FROM fact_predictions p LEFT JOIN past a USING (multiindex_id)
-      WHERE p.prediction_month = :month AND p.model_id = :model_id]],
+      FROM said p LEFT JOIN past a USING (multiindex_id)]],
   },
   query = [[
     SELECT j.multiindex_id, i.barcode, i.artist, i.album, i.style, i.price_category, i.release_type, i.release_decade,
@@ -125,6 +138,7 @@ return {
       (total(expected) - total(actual)) / nullif(total(actual), 0) AS bias,
       quantile(quantile_95, 0.998) AS scale FROM result]])
     local out = { totals = totals, scale = math.max(totals.scale or 1, 1), backtest = backtest_of(cx) or false,
+      is_backtest = type(cx.args.backtest_id) == "string",
       by_method = false, by_month = false, spread = false, coverage = false,
       styles = d:query("SELECT style AS name FROM result GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 200") }
     if totals.wape then
