@@ -72,8 +72,12 @@ def main():
         if p.returncode:
             print(f"{path.stem} failed with exit code {p.returncode}")
             failed = 1
-    OUT.write_text("\n".join("\t".join(r) for r in [HEADER] + list(figures.values())) + "\n")
+        write(figures)  # what was measured stays, whatever becomes of the next
     return failed
+
+
+def write(figures):
+    OUT.write_text("\n".join("\t".join(r) for r in [HEADER] + list(figures.values())) + "\n")
 
 
 if __name__ == "__main__":
