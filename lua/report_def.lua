@@ -146,11 +146,14 @@ end
 
 -- Literal includes must exist: a missing one would be found by the first reader of the report.
 local function check_includes(engine, path, text)
-  local line = 1
-  for part, name in text:gmatch("(.-){%%%-?%s*include%s+[\"']([^\"'\n]+)[\"']") do
-    for _ in part:gmatch("\n") do line = line + 1 end
+  local at, line = 1, 1
+  while true do
+    local from, to, name = text:find("{%%%-?%s*include%s+[\"']([^\"'\n]+)[\"']", at)
+    if not from then return end
+    for _ in text:sub(at, from):gmatch("\n") do line = line + 1 end
     local found, why = engine.loader(name)
     if not found then bad(path .. ":" .. line, "include: " .. why) end
+    at = to + 1
   end
 end
 
