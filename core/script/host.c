@@ -21,14 +21,14 @@
 
 /*
  * The collector's pace. As Lua comes (200, 100, 13) a step may do 51,200 units of work, which for a heap
- * like ours is half a collection: a millisecond in which every request waits. Small steps that keep up
- * with what is allocated cost a third more of the collector's time and never hold up a turn of the loop
- * (tests/bench/pause_bench.c). 12 units per 16 bytes: a cycle takes about a sixth of the heap, so it
- * ends long before the heap has doubled.
+ * like ours is half a collection: a millisecond in which every request waits. Here a unit of work goes
+ * with 16 bytes of allocation, so a cycle takes about as many bytes as are alive, and no turn of the
+ * loop pays for much of it; in return the next begins soon (tests/bench/pause_bench.c and the p99 of
+ * http_bench.py). With 12 units a cycle was over in five turns of 64 requests, 4 ms each.
  */
-#define GC_PAUSE 250   /* percent of what was alive at which the next cycle begins */
-#define GC_STEPMUL 12
-#define GC_STEP_LOG2 10 /* a step for each KiB */
+#define GC_PAUSE 150  /* percent of what was alive at which the next cycle begins */
+#define GC_STEPMUL 1
+#define GC_STEP_LOG2 12 /* a step for each 4 KiB */
 
 static struct run *run_at(lua_State *L)
 {
